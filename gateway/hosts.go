@@ -1,0 +1,105 @@
+package gateway
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/ipfs/boxo/gateway"
+)
+
+// hosts knows under which names the gateway answers. A page on the web can make
+// a browser send requests here by pointing its own domain at a loopback address
+// (DNS rebinding), but it cannot choose the Host that the browser then sends.
+type hosts struct {
+	domains   map[string]bool // serve subdomains
+	addresses map[string]bool // serve paths
+	sites     map[string]bool // serve their DNSLink
+	anySite   bool
+}
+
+func newHosts(names, sites []string) (*hosts, error) {
+	h := &hosts{
+		domains:   map[string]bool{"localhost": true},
+		addresses: map[string]bool{"127.0.0.1": true, "::1": true},
+		sites:     map[string]bool{},
+		anySite:   slices.Contains(sites, "*"),
+	}
+	for _, name := range names {
+		host := hostname(name)
+		switch {
+		case host == "" || strings.ContainsAny(host, "*/ "):
+			return nil, fmt.Errorf("serve host %q: not a domain or an IP address", name)
+		case net.ParseIP(host) != nil:
+			h.addresses[host] = true
+		default:
+			h.domains[host] = true
+		}
+	}
+	for _, name := range sites {
+		if site := hostname(name); site != "*" {
+			h.sites[site] = true
+		}
+	}
+	return h, nil
+}
+
+// gateways describes the hosts to boxo.
+func (h *hosts) gateways() map[string]*gateway.PublicGateway {
+	paths := []string{"/ipfs", "/ipns"}
+	m := map[string]*gateway.PublicGateway{}
+	for name := range h.domains {
+		m[name] = &gateway.PublicGateway{
+			Paths: paths, UseSubdomains: true, InlineDNSLink: true, DeserializedResponses: true,
+			NoDNSLink: name == "localhost", // it has no DNS of its own
+		}
+	}
+	for address := range h.addresses {
+		g := &gateway.PublicGateway{Paths: paths, DeserializedResponses: true, NoDNSLink: true}
+		m[address] = g
+		if strings.Contains(address, ":") {
+			m["["+address+"]"] = g // a Host without port keeps the brackets
+		}
+	}
+	return m
+}
+
+// admit tells whether the request is for this gateway, and if so whether its
+// content shares an origin with all other content.
+func (h *hosts) admit(r *http.Request) (shared, ok bool) {
+	shared, ok = h.match(r.Host)
+	// boxo believes this header, so it has to pass as well.
+	if forwarded := r.Header.Get("X-Forwarded-Host"); ok && forwarded != "" {
+		return h.match(forwarded)
+	}
+	return shared, ok
+}
+
+func (h *hosts) match(host string) (shared, ok bool) {
+	host = hostname(host)
+	if h.addresses[host] || h.domains[host] {
+		return true, true
+	}
+	if h.sites[host] {
+		return false, true
+	}
+	for _, namespace := range []string{".ipfs.", ".ipns."} {
+		if i := strings.LastIndex(host, namespace); i > 0 && h.domains[host[i+len(namespace):]] {
+			return false, true
+		}
+	}
+	return false, h.anySite && host != "" && net.ParseIP(host) == nil
+}
+
+// hostname strips port, brackets, and the dot that a fully qualified name may
+// end in.
+func hostname(hostport string) string {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}

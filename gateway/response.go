@@ -1,0 +1,126 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// streamError is the header in which boxo reports a stream that failed when its
+// status was already sent.
+const streamError = "X-Stream-Error"
+
+// sniffFailed begins the answer of boxo to a file whose first bytes it could
+// not read.
+const sniffFailed = "cannot detect content-type"
+
+// response watches what boxo writes: every byte is progress, a 500 for a block
+// that could not be had becomes a 504, and a stream that failed is noticed.
+type response struct {
+	http.ResponseWriter
+	fetch   *fetch
+	idleMax time.Duration // for a client to take bytes
+
+	status   int
+	held     bool // a 500 waits for its body, to see what it is about
+	muted    bool // the body was replaced
+	deadline time.Time
+}
+
+func (w *response) WriteHeader(status int) {
+	switch {
+	case w.status != 0 || w.held:
+		return
+	case status < http.StatusOK:
+		w.ResponseWriter.WriteHeader(status)
+		return
+	case w.Header().Get(streamError) != "":
+		w.lost(http.StatusBadGateway, w.Header().Get(streamError))
+		return
+	case status >= http.StatusInternalServerError && w.fetch.failure() != nil:
+		w.lost(http.StatusBadGateway, "")
+		return
+	case status == http.StatusInternalServerError:
+		w.held = true
+		return
+	}
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// lost answers in boxo's place that there is no content: with 504 if a block
+// could not be had, else with status.
+func (w *response) lost(status int, message string) {
+	if err := w.fetch.failure(); err != nil {
+		status, message = http.StatusGatewayTimeout, err.Error()
+	}
+	h := w.Header()
+	for _, name := range []string{streamError, "Accept-Ranges", "Content-Disposition", "X-Ipfs-Roots"} {
+		h.Del(name)
+	}
+	w.status, w.muted = status, true
+	http.Error(w.ResponseWriter, message, status) // drops the headers of the content
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	if w.held {
+		w.release(string(p))
+	} else if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.muted {
+		return len(p), nil
+	}
+	w.fetch.timer.Stop() // from here the client is waited for
+	if now := time.Now(); now.Add(w.idleMax / 2).After(w.deadline) {
+		w.setDeadline(now.Add(w.idleMax))
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.fetch.timer.Reset(w.fetch.timeout)
+	return n, err
+}
+
+// release sends the status that was held, now that its body is known.
+func (w *response) release(body string) {
+	w.held = false
+	if strings.HasPrefix(body, sniffFailed) {
+		w.lost(http.StatusBadGateway, strings.TrimSpace(body))
+		return
+	}
+	w.status = http.StatusInternalServerError
+	w.ResponseWriter.WriteHeader(w.status)
+}
+
+// Flush sends what is buffered.
+func (w *response) Flush() {
+	if f, ok := w.ResponseWriter.(http.Flusher); ok && !w.held && !w.muted {
+		f.Flush()
+	}
+}
+
+// incomplete tells whether the client has been sent a status that promised more
+// than was then sent. It holds for streams; where a Content-Length was sent,
+// net/http notices by itself.
+func (w *response) incomplete() bool {
+	return w.status != 0 && !w.muted && w.Header().Get(streamError) != ""
+}
+
+// end sends a status without body that is still held, and gives the connection
+// back without deadline.
+func (w *response) end() {
+	if w.held {
+		w.release("")
+	}
+	if !w.deadline.IsZero() {
+		w.setDeadline(time.Time{})
+	}
+}
+
+func (w *response) setDeadline(t time.Time) {
+	err := http.NewResponseController(w.ResponseWriter).SetWriteDeadline(t)
+	if err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return // the connection is gone: the write will tell
+	}
+	w.deadline = t
+}
