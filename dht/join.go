@@ -1,0 +1,105 @@
+package dht
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// dialsRunning is how many dials run at once while joining.
+	dialsRunning = 8
+	dialTimeout  = 10 * time.Second
+	// joinedPeers is how many answering peers of the snapshot are enough.
+	joinedPeers = 16
+	// tableLow is below how many peers in the table the bootstrappers that are not
+	// connected are dialled.
+	tableLow = 10
+
+	bootstrapRetryMin = time.Second
+	bootstrapRetryMax = time.Minute
+)
+
+// join enters the network: through the peers of the last run, so that a restart
+// depends on nobody in particular, and through the bootstrap peers, which it
+// tries for as long as the table is nearly empty. A connected peer of the same
+// network enters the table by itself, when libp2p has identified it.
+func (d *DHT) join(ctx context.Context, c *core) {
+	known, err := d.snapshots.load(ctx)
+	if err != nil && ctx.Err() == nil {
+		d.log.Warn("start without routing-table snapshot", "error", err)
+	}
+	var tasks errgroup.Group
+	tasks.Go(func() error {
+		infos := make([]peer.AddrInfo, len(known))
+		for i, p := range known {
+			infos[i] = p.AddrInfo
+		}
+		if n := d.dial(ctx, infos, joinedPeers); n > 0 {
+			c.RefreshRoutingTable()
+		}
+		return nil
+	})
+	tasks.Go(func() error { d.keepBootstrapped(ctx, c); return nil })
+	_ = tasks.Wait() // the tasks return nil
+}
+
+// keepBootstrapped dials bootstrap peers while the table is low.
+func (d *DHT) keepBootstrapped(ctx context.Context, c *core) {
+	if len(d.bootstrap) == 0 {
+		return
+	}
+	for attempt := 1; ; attempt++ {
+		if c.RoutingTable().Size() >= tableLow {
+			attempt = 1
+		} else if n := d.dial(ctx, d.bootstrap, joinedPeers); n > 0 {
+			attempt = 1
+			c.RefreshRoutingTable()
+		}
+		wait := backoff(attempt, bootstrapRetryMin, bootstrapRetryMax)
+		if c.RoutingTable().Size() > 0 {
+			wait = bootstrapRetryMax // one is inside: there is no hurry
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
+}
+
+// dial connects to peers that are not connected, in random order, until enough
+// have answered, and returns how many did.
+func (d *DHT) dial(ctx context.Context, peers []peer.AddrInfo, enough int) int {
+	var answered atomic.Int64
+	var tasks errgroup.Group
+	tasks.SetLimit(dialsRunning)
+	for _, i := range rand.Perm(len(peers)) {
+		p := peers[i]
+		if p.ID == d.host.ID() || d.host.Network().Connectedness(p.ID) == network.Connected {
+			continue
+		}
+		if ctx.Err() != nil || int(answered.Load()) >= enough {
+			break
+		}
+		tasks.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+			defer cancel()
+			if err := d.host.Connect(ctx, p); err != nil {
+				d.log.Debug("join network", "peer", p.ID, "error", err)
+				return nil
+			}
+			answered.Add(1)
+			return nil
+		})
+	}
+	_ = tasks.Wait() // the tasks return nil
+	return int(answered.Load())
+}

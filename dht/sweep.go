@@ -1,0 +1,132 @@
+package dht
+
+import (
+	"context"
+
+	ds "github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/query"
+	"github.com/libp2p/go-libp2p-kad-dht/provider"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multihash"
+)
+
+const (
+	// sweepWorkers is how many regions are provided again at once. The sweep has
+	// a day's time; few workers keep its memory small.
+	sweepWorkers = 2
+	// sweepConnsMax is how many connections one worker may open.
+	sweepConnsMax = 10
+)
+
+// scheduler is what the rest of the package needs of the reprovider.
+type scheduler interface {
+	AddToSchedule(hashes ...multihash.Multihash) error
+}
+
+// startSweeper starts the stock reprovider, which walks the key space once per
+// interval, region by region, and sends all the records of a region together.
+//
+// Only its schedule is used. It reads the keys from the journal, and the first
+// provide of a key is not left to it: its queue of new keys lives in memory, is
+// cleared when the node was offline for long, and is saved only by a clean
+// stop, so a crash would leave keys unprovided for a day.
+func (d *DHT) startSweeper(c *core) (*provider.SweepingProvider, error) {
+	s, err := provider.New(
+		provider.WithHost(d.host),
+		provider.WithRouter(c),
+		provider.WithMessageSender(c.MessageSender()),
+		provider.WithSelfAddrs(c.FilteredAddrs),
+		provider.WithAddLocalRecord(func(ctx context.Context, h multihash.Multihash) error {
+			return c.ProviderStore().AddProvider(ctx, h, peer.AddrInfo{ID: d.host.ID()})
+		}),
+		provider.WithKeystore(journalKeys{d.journal}),
+		provider.WithDatastore(d.sweepData),
+		provider.WithReprovideInterval(d.o.ReprovideInterval),
+		provider.WithReplicationFactor(replicas),
+		provider.WithMaxWorkers(sweepWorkers),
+		provider.WithDedicatedPeriodicWorkers(1),
+		provider.WithDedicatedBurstWorkers(1),
+		provider.WithMaxProvideConnsPerWorker(sweepConnsMax),
+	)
+	if err != nil {
+		return nil, err
+	}
+	d.setSweeper(s)
+	return s, nil
+}
+
+func (d *DHT) setSweeper(s scheduler) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sweeper = s
+}
+
+// schedule tells the reprovider of keys that have entered the journal's done
+// part. While it does not know the network yet it does nothing, and reads the
+// whole journal once it does.
+func (d *DHT) schedule(sent []entry) {
+	d.mu.Lock()
+	s := d.sweeper
+	d.mu.Unlock()
+	if s == nil {
+		return
+	}
+	hashes := make([]multihash.Multihash, len(sent))
+	for i, e := range sent {
+		hashes[i] = e.hash
+	}
+	if err := s.AddToSchedule(hashes...); err != nil {
+		d.log.Warn("schedule reprovide", "count", len(sent), "error", err)
+	}
+}
+
+// uncancelled is a datastore for the reprovider, whose Close cancels its
+// context before it saves its state through it.
+type uncancelled struct{ ds.Batching }
+
+func (u uncancelled) Get(ctx context.Context, k ds.Key) ([]byte, error) {
+	return u.Batching.Get(context.WithoutCancel(ctx), k)
+}
+
+func (u uncancelled) Has(ctx context.Context, k ds.Key) (bool, error) {
+	return u.Batching.Has(context.WithoutCancel(ctx), k)
+}
+
+func (u uncancelled) GetSize(ctx context.Context, k ds.Key) (int, error) {
+	return u.Batching.GetSize(context.WithoutCancel(ctx), k)
+}
+
+func (u uncancelled) Query(ctx context.Context, q query.Query) (query.Results, error) {
+	return u.Batching.Query(context.WithoutCancel(ctx), q)
+}
+
+func (u uncancelled) Put(ctx context.Context, k ds.Key, value []byte) error {
+	return u.Batching.Put(context.WithoutCancel(ctx), k, value)
+}
+
+func (u uncancelled) Delete(ctx context.Context, k ds.Key) error {
+	return u.Batching.Delete(context.WithoutCancel(ctx), k)
+}
+
+func (u uncancelled) Sync(ctx context.Context, k ds.Key) error {
+	return u.Batching.Sync(context.WithoutCancel(ctx), k)
+}
+
+func (u uncancelled) Batch(ctx context.Context) (ds.Batch, error) {
+	b, err := u.Batching.Batch(context.WithoutCancel(ctx))
+	return uncancelledBatch{b}, err
+}
+
+type uncancelledBatch struct{ ds.Batch }
+
+func (u uncancelledBatch) Put(ctx context.Context, k ds.Key, value []byte) error {
+	return u.Batch.Put(context.WithoutCancel(ctx), k, value)
+}
+
+func (u uncancelledBatch) Delete(ctx context.Context, k ds.Key) error {
+	return u.Batch.Delete(context.WithoutCancel(ctx), k)
+}
+
+func (u uncancelledBatch) Commit(ctx context.Context) error {
+	return u.Batch.Commit(context.WithoutCancel(ctx))
+}

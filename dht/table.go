@@ -1,0 +1,192 @@
+package dht
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	ds "github.com/ipfs/go-datastore"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+const (
+	snapshotInterval = 30 * time.Second
+	snapshotFirst    = 2 * time.Second // for nodes that do not live long
+	// snapshotPeersMax and snapshotAddrsMax bound the snapshot, to about 100 KiB.
+	snapshotPeersMax = 128
+	snapshotAddrsMax = 8
+	snapshotSizeMax  = 1 << 20 // bytes that are read back
+	// snapshotAgeMax is for how long a peer that was not seen again is kept.
+	snapshotAgeMax  = 30 * 24 * time.Hour
+	snapshotVersion = 1
+)
+
+// SnapshotError is a routing-table snapshot that cannot be used.
+type SnapshotError struct{ What string }
+
+func (e *SnapshotError) Error() string {
+	return "read routing-table snapshot: " + e.What
+}
+
+// snapshot is the routing table as it is saved, as JSON.
+type snapshot struct {
+	Version int
+	Peers   []knownPeer
+}
+
+// knownPeer is a peer that was once in the table.
+type knownPeer struct {
+	peer.AddrInfo
+	Seen time.Time
+}
+
+// MarshalJSON keeps AddrInfo's own from hiding Seen.
+func (p knownPeer) MarshalJSON() ([]byte, error) {
+	return json.Marshal(knownPeerJSON{p.ID, addrStrings(p.Addrs), p.Seen.Unix()})
+}
+
+// UnmarshalJSON passes over addresses of kinds that are not known here.
+func (p *knownPeer) UnmarshalJSON(b []byte) error {
+	var raw knownPeerJSON
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return err
+	}
+	*p = knownPeer{peer.AddrInfo{ID: raw.ID}, time.Unix(raw.Seen, 0)}
+	for _, s := range raw.Addrs[:min(len(raw.Addrs), snapshotAddrsMax)] {
+		if a, err := ma.NewMultiaddr(s); err == nil {
+			p.Addrs = append(p.Addrs, a)
+		}
+	}
+	return nil
+}
+
+type knownPeerJSON struct {
+	ID    peer.ID
+	Addrs []string
+	Seen  int64 // Unix seconds
+}
+
+func addrStrings(addrs []ma.Multiaddr) []string {
+	s := make([]string, 0, min(len(addrs), snapshotAddrsMax))
+	for _, a := range addrs[:min(len(addrs), snapshotAddrsMax)] {
+		s = append(s, a.String())
+	}
+	return s
+}
+
+func decodeSnapshot(b []byte) (snapshot, error) {
+	var s snapshot
+	if len(b) > snapshotSizeMax {
+		return s, &SnapshotError{fmt.Sprintf("%d bytes, more than %d", len(b), snapshotSizeMax)}
+	}
+	if err := json.Unmarshal(b, &s); err != nil {
+		return snapshot{}, &SnapshotError{err.Error()}
+	}
+	if s.Version != snapshotVersion {
+		return snapshot{}, &SnapshotError{fmt.Sprintf("version %d is not known", s.Version)}
+	}
+	s.Peers = slices.DeleteFunc(s.Peers, func(p knownPeer) bool {
+		return p.ID.Validate() != nil || len(p.Addrs) == 0
+	})
+	s.Peers = s.Peers[:min(len(s.Peers), snapshotPeersMax)]
+	return s, nil
+}
+
+// merge puts the peers of now before those of old, newest first, within bounds.
+func merge(now, old []knownPeer, at time.Time) []knownPeer {
+	seen := make(map[peer.ID]bool, len(now))
+	all := make([]knownPeer, 0, len(now)+len(old))
+	for _, p := range slices.Concat(now, old) {
+		if !seen[p.ID] && len(p.Addrs) > 0 && at.Sub(p.Seen) < snapshotAgeMax {
+			seen[p.ID] = true
+			all = append(all, p)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b knownPeer) int { return cmp.Compare(b.Seen.Unix(), a.Seen.Unix()) })
+	return all[:min(len(all), snapshotPeersMax)]
+}
+
+// snapshots is where the routing table is kept between runs.
+type snapshots struct {
+	store ds.Batching
+	key   ds.Key
+}
+
+// load returns no peers when there is no snapshot yet.
+func (s *snapshots) load(ctx context.Context) ([]knownPeer, error) {
+	b, err := s.store.Get(ctx, s.key)
+	if errors.Is(err, ds.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	snap, err := decodeSnapshot(b)
+	return snap.Peers, err
+}
+
+func (s *snapshots) save(ctx context.Context, peers []knownPeer) error {
+	b, err := json.Marshal(snapshot{snapshotVersion, peers})
+	if err != nil {
+		return err
+	}
+	if err := s.store.Put(ctx, s.key, b); err != nil {
+		return err
+	}
+	return s.store.Sync(ctx, s.key)
+}
+
+// saveTable saves the routing table when it has changed, and when ctx ends.
+func (d *DHT) saveTable(ctx context.Context, c *core) {
+	var saved []peer.ID
+	save := func() {
+		table := tablePeers(c)
+		ids := make([]peer.ID, len(table))
+		for i, p := range table {
+			ids[i] = p.ID
+		}
+		slices.Sort(ids)
+		// An empty table says nothing about the network, only about this moment.
+		if len(ids) == 0 || slices.Equal(ids, saved) {
+			return
+		}
+		ctx := context.WithoutCancel(ctx)
+		old, err := d.snapshots.load(ctx)
+		if err != nil {
+			d.log.Warn("replace routing-table snapshot", "error", err)
+		}
+		if err := d.snapshots.save(ctx, merge(table, old, time.Now())); err != nil {
+			d.log.Warn("save routing table", "error", err)
+			return
+		}
+		saved = ids
+	}
+	timer := time.NewTimer(min(snapshotFirst, d.o.SnapshotInterval))
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			save()
+			return
+		case <-timer.C:
+			save()
+			timer.Reset(d.o.SnapshotInterval)
+		}
+	}
+}
+
+func tablePeers(c *core) []knownPeer {
+	now := time.Now()
+	var peers []knownPeer
+	for _, p := range c.RoutingTable().ListPeers() {
+		if info := c.Host().Peerstore().PeerInfo(p); len(info.Addrs) > 0 {
+			peers = append(peers, knownPeer{info, now})
+		}
+	}
+	return peers
+}
