@@ -60,8 +60,22 @@ func (b *backend) IsCached(ctx context.Context, p path.Path) bool {
 	return !p.Mutable() && b.cache.IsCached(ctx, p)
 }
 
+// Get resolves the path before it reads what the path leads to, so that only
+// the latter counts against the limit of a listing.
 func (b *backend) Get(ctx context.Context, p path.ImmutablePath, ranges ...gateway.ByteRange) (gateway.ContentPathMetadata, *gateway.GetResponse, error) {
-	md, r, err := b.BlocksBackend.Get(ctx, p, ranges...)
+	resolved, err := b.BlocksBackend.ResolvePath(ctx, p)
+	if err != nil {
+		return gateway.ContentPathMetadata{}, nil, blame(err)
+	}
+	if f := fetchOf(ctx); f != nil {
+		f.limitListing()
+	}
+	if len(resolved.LastSegmentRemainder) > 0 { // inside a block, which only the whole path names
+		md, r, err := b.BlocksBackend.Get(ctx, p, ranges...)
+		return md, r, blame(err)
+	}
+	md, r, err := b.BlocksBackend.Get(ctx, resolved.LastSegment, ranges...)
+	md.PathSegmentRoots = resolved.PathSegmentRoots
 	return md, r, blame(err)
 }
 

@@ -42,7 +42,7 @@ func (s store) find(ctx context.Context, c cid.Cid) (block.Block, error) {
 		}
 	}
 	if f := fetchOf(ctx); f != nil {
-		if err := f.spend(b.Size()); err != nil {
+		if err := f.spend(b); err != nil {
 			return block.Block{}, err
 		}
 	}
@@ -97,7 +97,7 @@ func (n network) GetBlocks(ctx context.Context, cids []cid.Cid) (<-chan blocks.B
 }
 
 func (n network) NotifyNewBlocks(context.Context, ...blocks.Block) error { return nil }
-func (n network) Close() error                                          { return nil }
+func (n network) Close() error                                           { return nil }
 
 // session is one request's way to the network.
 type session struct {
@@ -114,7 +114,7 @@ func (s session) GetBlock(ctx context.Context, c cid.Cid) (blocks.Block, error) 
 		return nil, err
 	}
 	if s.fetch != nil {
-		if err := s.fetch.spend(b.Size()); err != nil {
+		if err := s.fetch.spend(b); err != nil {
 			return nil, err
 		}
 	}

@@ -17,6 +17,9 @@ import (
 // without progress for too long.
 var errStalled = errors.New("no content within the time limit")
 
+// errTooLarge means that a request has read all that it may.
+var errTooLarge = errors.New("the content exceeds what this gateway serves in one response")
+
 // fetch is what one request asks of the network and what became of it. It is
 // found in the request's context, since boxo passes nothing else down to the
 // block store; it outlives the response only in goroutines that see the context
@@ -31,16 +34,16 @@ type fetch struct {
 	sizeMax   int64 // bytes that a stream may carry
 
 	mu     sync.Mutex // guards the following fields
-	bound  budget
-	failed error // the first block that could not be had
+	bound  bound
+	failed error // why the response cannot be what was asked for
 }
 
-// budget is what a request may still read. An unlimited one is for responses
-// that take no memory as they grow.
-type budget struct {
-	limited bool
-	blocks  int
-	size    int64 // bytes
+// bound is what a request may still read, if it is limited.
+type bound struct {
+	limited   bool
+	listing   bool // only directories count
+	blocks    int
+	sizeBytes int64
 }
 
 type fetchKey struct{}
@@ -68,37 +71,44 @@ func (f *fetch) end() {
 	f.cancel(nil)
 }
 
-// limitStream bounds a response that lists or repeats blocks without end.
-func (f *fetch) limitStream() { f.limit(f.blocksMax, f.sizeMax) }
+// limitStream bounds a response that may repeat blocks without end.
+func (f *fetch) limitStream() {
+	f.limit(bound{limited: true, blocks: f.blocksMax, sizeBytes: f.sizeMax})
+}
 
-// limitListing bounds a response that is built in memory.
-func (f *fetch) limitListing() { f.limit(f.blocksMax, listingSizeMax) }
+// limitListing bounds a response that is built in memory if what it is about
+// turns out to be a directory.
+func (f *fetch) limitListing() {
+	f.limit(bound{limited: true, listing: true, blocks: f.blocksMax, sizeBytes: listingSizeMax})
+}
 
-func (f *fetch) limit(blocks int, size int64) {
+func (f *fetch) limit(b bound) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.bound = budget{limited: true, blocks: blocks, size: size}
+	f.bound = b
 }
 
 // spend counts a block that was read. It fails when the request has had all
 // that it may have.
-func (f *fetch) spend(size int) error {
+func (f *fetch) spend(b block.Block) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.bound.limited {
+	if !f.bound.limited || f.bound.listing && !isDirectory(b) {
 		return nil
 	}
 	f.bound.blocks--
-	f.bound.size -= int64(size)
-	if f.bound.blocks < 0 || f.bound.size < 0 {
-		return errBudget
+	f.bound.sizeBytes -= int64(b.Size())
+	if f.bound.blocks >= 0 && f.bound.sizeBytes >= 0 {
+		return nil
 	}
-	return nil
+	if f.failed == nil {
+		f.failed = errTooLarge
+	}
+	return errTooLarge
 }
 
-var errBudget = errors.New("the response exceeds what this gateway serves in one request")
-
-// failure is the first block that could not be had, nil if there is none.
+// failure is why the response cannot be what was asked for, nil if it can: the
+// first block that could not be had, or errTooLarge.
 func (f *fetch) failure() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -15,7 +15,7 @@
 // conformance suite. This package puts three things around it: a guard against
 // requests that a web page could forge (hosts.go), a bound on the time and
 // blocks that one request may cost (fetch.go), and a short way to the answer of
-// the most common request (file.go).
+// the most common request (quick.go).
 //
 // Sources: https://specs.ipfs.tech/http-gateways/ (path, subdomain, trustless,
 // DNSLink, web-_redirects-file), IPIP-402, 412, 523, 524, 548; RFC 9110.
@@ -41,6 +41,8 @@ const (
 	// IPLD path segments. A level of dag-pb takes three, so it allows some 85
 	// levels; files of terabytes need four.
 	traversalDepthMax = 256
+	// segmentsMax is the most segments of a path: each is resolved from the root.
+	segmentsMax = 128
 	// listingSizeMax is the number of bytes of directory blocks from which one
 	// HTML listing, which is built in memory, may be made: some 300,000 entries.
 	listingSizeMax = 16 << 20
@@ -152,14 +154,19 @@ func New(source func(ctx context.Context) block.Getter, local block.Getter, o Op
 		MaxRequestDuration:    o.RequestDurationMax,
 		MetricsRegistry:       o.Metrics,
 	}
-	inner := gateway.NewHostnameHandler(c, b, gateway.NewHandler(c, b))
 	headers := gateway.NewHeaders(nil).WithDeprecatedXIpfsPath().ApplyCors()
-	return &handler{
+	inner := gateway.NewHostnameHandler(c, b, gateway.NewHandler(c, b)) // registers the metrics that quick shares
+	q, err := newQuick(local, o)
+	if err != nil {
+		return nil, fmt.Errorf("make gateway: register metrics: %w", err)
+	}
+	return headers.Wrap(&handler{
 		options: o,
 		hosts:   hosts,
-		inner:   headers.Wrap(inner),
+		quick:   q,
+		inner:   inner,
 		slots:   make(chan struct{}, o.ConcurrencyMax),
-	}, nil
+	}), nil
 }
 
 // handler admits requests and watches over those that it has admitted. It is
@@ -167,6 +174,7 @@ func New(source func(ctx context.Context) block.Getter, local block.Getter, o Op
 type handler struct {
 	options Options
 	hosts   *hosts
+	quick   *quick
 	inner   http.Handler
 	slots   chan struct{}
 }
@@ -174,7 +182,7 @@ type handler struct {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
-	shared, ok := h.hosts.admit(r)
+	from, ok := h.hosts.admit(r)
 	if !ok {
 		http.Error(w, "this gateway does not serve the requested host", http.StatusForbidden)
 		return
@@ -191,6 +199,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "read only: "+r.Method+" is not allowed", http.StatusMethodNotAllowed)
 		return
 	}
+	if strings.Count(r.URL.Path, "/") > segmentsMax {
+		http.Error(w, "the path has too many segments", http.StatusRequestURITooLong)
+		return
+	}
 	select {
 	case h.slots <- struct{}{}:
 		defer func() { <-h.slots }()
@@ -200,10 +212,12 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "too many requests at once: try again", http.StatusTooManyRequests)
 		return
 	}
-	if shared {
+	if from.shared {
 		header.Set("Content-Security-Policy", sandbox)
 	}
-	h.serve(w, r)
+	if !h.quick.serve(w, r, from) {
+		h.serve(w, r)
+	}
 }
 
 // serve answers an admitted request within its limits.

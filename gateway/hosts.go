@@ -66,31 +66,47 @@ func (h *hosts) gateways() map[string]*gateway.PublicGateway {
 	return m
 }
 
-// admit tells whether the request is for this gateway, and if so whether its
-// content shares an origin with all other content.
-func (h *hosts) admit(r *http.Request) (shared, ok bool) {
-	shared, ok = h.match(r.Host)
+// origin is what the Host of a request says about its answer.
+type origin struct {
+	shared  bool   // content has the same origin as all other content
+	content bool   // every path, after prefix, is that of content
+	prefix  string // "/ipfs/{cid}" under a subdomain, else empty
+}
+
+// admit tells whether the request is for this gateway, and for which part.
+func (h *hosts) admit(r *http.Request) (origin, bool) {
+	from, ok := h.match(r.Host)
 	// boxo believes this header, so it has to pass as well.
 	if forwarded := r.Header.Get("X-Forwarded-Host"); ok && forwarded != "" {
 		return h.match(forwarded)
 	}
-	return shared, ok
+	return from, ok
 }
 
-func (h *hosts) match(host string) (shared, ok bool) {
+func (h *hosts) match(host string) (origin, bool) {
 	host = hostname(host)
-	if h.addresses[host] || h.domains[host] {
-		return true, true
+	switch {
+	case h.addresses[host]:
+		return origin{shared: true, content: true}, true
+	case h.domains[host]:
+		return origin{shared: true}, true
+	case h.sites[host]:
+		return origin{}, true
 	}
-	if h.sites[host] {
-		return false, true
+	if root, domain, ok := cutLast(host, ".ipfs."); ok && h.domains[domain] {
+		return origin{content: true, prefix: "/ipfs/" + root}, true
 	}
-	for _, namespace := range []string{".ipfs.", ".ipns."} {
-		if i := strings.LastIndex(host, namespace); i > 0 && h.domains[host[i+len(namespace):]] {
-			return false, true
-		}
+	if _, domain, ok := cutLast(host, ".ipns."); ok && h.domains[domain] {
+		return origin{}, true
 	}
-	return false, h.anySite && host != "" && net.ParseIP(host) == nil
+	return origin{}, h.anySite && host != "" && net.ParseIP(host) == nil
+}
+
+func cutLast(s, separator string) (before, after string, ok bool) {
+	if i := strings.LastIndex(s, separator); i > 0 {
+		return s[:i], s[i+len(separator):], true
+	}
+	return s, "", false
 }
 
 // hostname strips port, brackets, and the dot that a fully qualified name may

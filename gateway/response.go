@@ -53,7 +53,10 @@ func (w *response) WriteHeader(status int) {
 // could not be had, else with status.
 func (w *response) lost(status int, message string) {
 	if err := w.fetch.failure(); err != nil {
-		status, message = http.StatusGatewayTimeout, err.Error()
+		message = err.Error()
+		if err != errTooLarge {
+			status = http.StatusGatewayTimeout
+		}
 	}
 	h := w.Header()
 	for _, name := range []string{streamError, "Accept-Ranges", "Content-Disposition", "X-Ipfs-Roots"} {
