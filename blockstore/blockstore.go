@@ -20,7 +20,12 @@ import (
 // Store keeps blocks by their multihash: CIDs that differ only in version or
 // codec name the same bytes, and Get answers with the CID it was asked by.
 //
-// All methods are safe for concurrent use.
+// Identity CIDs carry their block inside themselves: Get and Size always answer
+// them, Put and Delete accept and ignore them, and All does not list them.
+//
+// All methods are safe for concurrent use. They fail with the context's error
+// when it has ended, and on CIDs that block.Check refuses, except that Delete
+// ignores these.
 type Store interface {
 	// Get returns the block, or an error that is block.ErrNotFound.
 	block.Getter
@@ -36,9 +41,10 @@ type Store interface {
 	// Delete forgets blocks; those that are not there are no error.
 	Delete(ctx context.Context, cids ...cid.Cid) error
 
-	// All yields the CID of every block that was there when it was called and
-	// was not deleted since, in no order. Blocks put meanwhile may or may not
-	// appear. An error is yielded once, last, and means that the listing is
+	// All yields the CID of every block that was there when the loop started
+	// and was not deleted since, in no order and under the CID that it was first
+	// put by. Blocks put meanwhile may or may not appear. The loop may call the
+	// store's other methods, Delete included. An error is yielded once, last, and means that the listing is
 	// not complete; without one it is.
 	All(ctx context.Context) iter.Seq2[cid.Cid, error]
 }

@@ -1,0 +1,237 @@
+package disk
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/multiformats/go-multihash"
+)
+
+// appendPoint is where the committer goes on. Without a file it begins the
+// segment after that of the position.
+type appendPoint struct {
+	file *os.File
+	position
+}
+
+// recover brings the index up to the segments, and cuts off what was torn.
+func (s *Store) recover(ctx context.Context) (appendPoint, error) {
+	if err := s.loadIndex(); err != nil {
+		return appendPoint{}, err
+	}
+	mark := s.index.snapshot().mark
+	numbers := s.segs.numbers()
+	at := appendPoint{position: mark}
+	for i, n := range numbers {
+		from := int64(len(segmentHeader))
+		if _, known := s.index.account(n); n == mark.segment {
+			from = max(from, mark.offset)
+		} else if n < mark.segment && known {
+			continue
+		}
+		tail := tail{number: n, from: from, last: i == len(numbers)-1}
+		end, whole, err := s.recoverTail(ctx, tail)
+		if err != nil {
+			return appendPoint{}, fmt.Errorf("recover segment %d: %w", n, err)
+		}
+		if n < mark.segment {
+			continue
+		}
+		at = appendPoint{position: position{n, end}}
+		if tail.last && whole && !s.readOnly && end < s.opts.SegmentSizeMax {
+			at.file, err = os.OpenFile(s.segs.path(n), os.O_RDWR, 0)
+			if err != nil {
+				return appendPoint{}, fmt.Errorf("open segment %d: %w", n, err)
+			}
+		}
+	}
+	if err := s.settle(at.position); err != nil {
+		if at.file != nil {
+			at.file.Close()
+		}
+		return appendPoint{}, err
+	}
+	return at, nil
+}
+
+// loadIndex reads the index's state and, unless the store was closed properly,
+// makes sure that no entry is missing.
+func (s *Store) loadIndex() error {
+	found, err := s.index.load()
+	if err != nil {
+		return fmt.Errorf("load index: %w", err)
+	}
+	if !found {
+		if s.hasSections() {
+			return fmt.Errorf("load index: it is empty, the segments are not: %w", ErrIndex)
+		}
+		_, err := s.index.update(nil, &position{})
+		return err
+	}
+	clean := wasClean(s.cleanPath(), s.index.snapshot())
+	if !s.readOnly {
+		if err := os.Remove(s.cleanPath()); err == nil {
+			err = syncDir(s.dir)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	if clean {
+		return nil
+	}
+	if err := s.index.each(func(entry) bool { return true }); err != nil {
+		return fmt.Errorf("check index: %w", err)
+	}
+	return nil
+}
+
+// hasSections tells whether there is anything in the segments.
+func (s *Store) hasSections() bool {
+	for _, n := range s.segs.numbers() {
+		if size, _ := s.segs.size(n); size > int64(len(segmentHeader)) {
+			return true
+		}
+	}
+	return false
+}
+
+// tail is the part of a segment that the index does not know.
+type tail struct {
+	number uint32
+	from   int64
+	last   bool // of the last segment, which alone may be torn
+}
+
+// recoverTail enters a tail into the index. It returns where the segment ends
+// now, and whether it may be appended to.
+func (s *Store) recoverTail(ctx context.Context, t tail) (end int64, whole bool, err error) {
+	size, _ := s.segs.size(t.number)
+	if size < t.from {
+		if size >= int64(len(segmentHeader)) {
+			s.opts.Logger.Error("segment is shorter than the index says", "segment", s.segs.path(t.number),
+				"bytes", size, "expected", t.from)
+		}
+		return size, false, nil // without a header it was being made; the next one replaces it
+	}
+	if size == t.from {
+		return size, true, nil
+	}
+	f, err := os.OpenFile(s.segs.path(t.number), s.openMode(), 0)
+	if err != nil {
+		return 0, false, err
+	}
+	defer f.Close()
+	in := intake{s: s, segment: t.number}
+	res, err := scan(ctx, f, t.from, size, in.visit)
+	if err != nil {
+		return 0, false, err
+	}
+	s.reportBad(t.number, res)
+	end = size
+	if t.last && !res.gaveUp && res.end < size && !s.readOnly {
+		if err := f.Truncate(res.end); err != nil {
+			return 0, false, err
+		}
+		s.opts.Logger.Warn("torn end of segment is cut off", "segment", f.Name(), "at", res.end, "bytes", size-res.end)
+		s.truncated.Add(size - res.end)
+		s.segs.grown(t.number, res.end)
+		end = res.end
+	}
+	// After a kill, what was read may be in memory alone: it must be on disk
+	// before the index says that it is.
+	if !s.readOnly {
+		if err := syncData(f); err != nil {
+			return 0, false, err
+		}
+	}
+	if err := in.flush(); err != nil {
+		return 0, false, err
+	}
+	s.recovered.Add(in.added)
+	return end, end == res.end, nil
+}
+
+func (s *Store) openMode() int {
+	if s.readOnly {
+		return os.O_RDONLY
+	}
+	return os.O_RDWR
+}
+
+func (s *Store) reportBad(segment uint32, res scanResult) {
+	for _, b := range res.bad {
+		s.opts.Logger.Warn("no good section", "segment", s.segs.path(segment), "from", b.from, "to", b.to)
+	}
+	if res.gaveUp {
+		s.opts.Logger.Error("too much that looks like sections and is not", "segment", s.segs.path(segment), "from", res.end)
+	}
+}
+
+// settle moves the mark to the end, and compares the index with the files.
+func (s *Store) settle(end position) error {
+	if s.index.snapshot().mark != end {
+		if _, err := s.index.update(nil, &end); err != nil {
+			return err
+		}
+	}
+	for n, a := range s.index.allAccounts() {
+		if _, ok := s.segs.size(n); ok {
+			continue
+		}
+		if a.blocks != 0 {
+			return fmt.Errorf("segment %s with %d blocks is missing: %w", s.segs.path(n), a.blocks, ErrIndex)
+		}
+		if err := s.index.forget(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// intake turns sections of a segment into entries of the index.
+type intake struct {
+	s       *Store
+	segment uint32
+	pending []change
+	added   int64
+}
+
+func (in *intake) visit(sec section) error {
+	p := sec.cid.Prefix()
+	to := &location{
+		segment: in.segment, offset: sec.offset, header: sec.header, size: len(sec.data),
+		version: p.Version, codec: p.Codec,
+	}
+	mh := string(sec.cid.Hash())
+	if p.MhType == multihash.IDENTITY {
+		return nil
+	}
+	ch := change{mh: mh, to: to}
+	old, held, err := in.s.index.lookup(mh)
+	if err != nil {
+		return err
+	}
+	if held {
+		if _, ok := in.s.segs.size(old.segment); ok {
+			return nil
+		}
+		ch.from = &old // compaction had moved it here when the index was lost in part
+	}
+	in.pending = append(in.pending, ch)
+	if len(in.pending) >= indexChangesMax {
+		return in.flush()
+	}
+	return nil
+}
+
+func (in *intake) flush() error {
+	if len(in.pending) == 0 {
+		return nil
+	}
+	n, err := in.s.index.update(in.pending, nil)
+	in.added += int64(n)
+	in.pending = in.pending[:0]
+	return err
+}

@@ -1,0 +1,108 @@
+package disk
+
+import (
+	"fmt"
+	"os"
+)
+
+// Reserves in bytes. Badger's files are sparse and mapped: writing to one when
+// the disk is full is SIGBUS, which no program survives. So the store stops
+// well before that, and keeps a ballast to throw off should others fill the disk.
+const (
+	ballastSize = 2 * memTableSize
+	// deleteSpaceMin is what must be free for the index to note a deletion: the
+	// record, and the table that badger may write at that moment.
+	deleteSpaceMin = memTableSize
+)
+
+// checkSpace fails with ErrFull if need bytes more would leave too little.
+// Urgent writes free space in the end, and may use half of the reserve.
+func (s *Store) checkSpace(need int64, urgent bool) error {
+	free, total, err := s.opts.space(s.dir)
+	if err != nil {
+		return fmt.Errorf("check free space: %w", err)
+	}
+	floor := s.opts.FreeSpaceMin
+	if floor <= 0 {
+		floor = min(total/20, freeSpaceDefaultMax)
+	}
+	floor = max(floor, indexSpaceMin)
+	if urgent {
+		floor = indexSpaceMin / 2
+	} else if s.hasBallast() {
+		free += ballastSize
+	}
+	if free-need < floor {
+		return fmt.Errorf("%w: %d bytes are free, %d are needed and %d kept", ErrFull, free, need, floor)
+	}
+	return nil
+}
+
+// checkSpaceForIndex makes sure that the index can take a deletion.
+func (s *Store) checkSpaceForIndex() error {
+	free, _, err := s.opts.space(s.dir)
+	if err == nil && free < deleteSpaceMin && s.hasBallast() {
+		if err := os.Remove(s.ballastPath()); err == nil {
+			s.opts.Logger.Warn("disk is full: ballast is thrown off", "dir", s.dir)
+		}
+		free, _, err = s.opts.space(s.dir)
+	}
+	if err != nil {
+		return fmt.Errorf("check free space: %w", err)
+	}
+	if free < deleteSpaceMin {
+		return fmt.Errorf("%w: %d bytes are free, %d are needed", ErrFull, free, int64(deleteSpaceMin))
+	}
+	return nil
+}
+
+// makeRoom lets Open work on a full disk: by the ballast, else read-only. With
+// room enough it takes ballast in again.
+func (s *Store) makeRoom() {
+	if s.readOnly {
+		return
+	}
+	if err := s.checkSpaceForIndex(); err != nil {
+		s.opts.Logger.Warn("disk is full: store is read-only", "dir", s.dir, "err", err)
+		s.readOnly = true
+		return
+	}
+	if !s.hasBallast() && s.checkSpace(ballastSize, false) == nil {
+		if err := reserve(s.ballastPath(), ballastSize); err != nil {
+			s.opts.Logger.Warn("no ballast", "dir", s.dir, "err", err)
+		}
+	}
+}
+
+func (s *Store) hasBallast() bool {
+	info, err := os.Stat(s.ballastPath())
+	return err == nil && info.Size() == ballastSize
+}
+
+// reserve makes path a file of size bytes that are really taken, so that
+// removing it frees them.
+func reserve(path string, size int64) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	err = allocate(f, size)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		os.Remove(path)
+	}
+	return err
+}
+
+// writeZeros is allocate where the system offers nothing better.
+func writeZeros(f *os.File, size int64) error {
+	zeros := make([]byte, 1<<20)
+	for off := int64(0); off < size; off += int64(len(zeros)) {
+		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), size-off)], off); err != nil {
+			return err
+		}
+	}
+	return nil
+}
