@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -200,7 +199,11 @@ func rewriteGolden(t *testing.T) {
 #
 # and for each case, with its files in DIR/x (a file itself, or a directory):
 #
-#	ipfs add -Q --only-hash -r -H [--preserve-mode --preserve-mtime] DIR/x
+#	ipfs add -Q -r -H --only-hash DIR/x
+#
+# or, where mode and mtime count,
+#
+#	ipfs add -Q -r -H --pin=false --preserve-mode --preserve-mtime DIR/x
 `)
 	for _, p := range []unixfs.Profile{unixfs.V1_2025, unixfs.V0_2015} {
 		repo := t.TempDir()
@@ -210,9 +213,9 @@ func rewriteGolden(t *testing.T) {
 			if c.only != "" && c.only != p.Name {
 				continue
 			}
-			args := []string{"add", "-Q", "--only-hash", "-r", "-H"}
-			if c.preserve {
-				args = append(args, "--preserve-mode", "--preserve-mtime")
+			args := []string{"add", "-Q", "-r", "-H", "--only-hash"}
+			if c.preserve { // which --only-hash cannot
+				args = append(args[:4], "--pin=false", "--preserve-mode", "--preserve-mtime")
 			}
 			root := filepath.Join(t.TempDir(), "x")
 			writeThings(t, root, c.things)
@@ -274,5 +277,4 @@ func writeThings(t *testing.T, root string, things []thing) {
 			check(exec.Command("touch", "-h", "-d", fmt.Sprintf("@%d.%09d", th.mtime.Unix(), th.mtime.Nanosecond()), name).Run())
 		}
 	}
-	runtime.KeepAlive(things)
 }
