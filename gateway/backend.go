@@ -75,6 +75,11 @@ func (b *backend) Get(ctx context.Context, p path.ImmutablePath, ranges ...gatew
 		return md, r, blame(err)
 	}
 	md, r, err := b.BlocksBackend.Get(ctx, resolved.LastSegment, ranges...)
+	if err != nil && len(ranges) == 1 && ranges[0].From < 0 {
+		// The last n bytes of a shorter file are the whole file (RFC 9110,
+		// 14.1.2), which boxo takes for an error of its own.
+		md, r, err = b.BlocksBackend.Get(ctx, resolved.LastSegment, gateway.ByteRange{})
+	}
 	md.PathSegmentRoots = resolved.PathSegmentRoots
 	return md, r, blame(err)
 }
@@ -102,7 +107,12 @@ func (b *backend) ResolvePath(ctx context.Context, p path.ImmutablePath) (gatewa
 	return md, blame(err)
 }
 
+// GetCAR makes sure of the block that the path leads to, while its absence can
+// still be told by the status.
 func (b *backend) GetCAR(ctx context.Context, p path.ImmutablePath, params gateway.CarParams) (gateway.ContentPathMetadata, io.ReadCloser, error) {
+	if _, _, err := b.BlocksBackend.GetBlock(ctx, p); err != nil && !missing(err) {
+		return gateway.ContentPathMetadata{}, nil, blame(err)
+	}
 	if f := fetchOf(ctx); f != nil {
 		f.limitStream()
 	}

@@ -237,6 +237,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 	h.inner.ServeHTTP(out, r)
 	if out.incomplete() {
 		h.options.Logger.Info("gateway response broken off", "path", r.URL.Path, "cause", f.failure())
+		out.Flush() // the client learns that there was an answer, and that it broke
 		panic(http.ErrAbortHandler)
 	}
 	if err := f.failure(); err != nil && out.status >= http.StatusInternalServerError {

@@ -28,7 +28,7 @@ func newHosts(names, sites []string) (*hosts, error) {
 		anySite:   slices.Contains(sites, "*"),
 	}
 	for _, name := range names {
-		host := hostname(name)
+		host := hostname(strings.ToLower(name))
 		switch {
 		case host == "" || strings.ContainsAny(host, "*/ "):
 			return nil, fmt.Errorf("serve host %q: not a domain or an IP address", name)
@@ -39,7 +39,7 @@ func newHosts(names, sites []string) (*hosts, error) {
 		}
 	}
 	for _, name := range sites {
-		if site := hostname(name); site != "*" {
+		if site := hostname(strings.ToLower(name)); site != "*" {
 			h.sites[site] = true
 		}
 	}
@@ -75,6 +75,7 @@ type origin struct {
 
 // admit tells whether the request is for this gateway, and for which part.
 func (h *hosts) admit(r *http.Request) (origin, bool) {
+	r.Host = strings.ToLower(r.Host) // boxo compares it as it is
 	from, ok := h.match(r.Host)
 	// boxo believes this header, so it has to pass as well.
 	if forwarded := r.Header.Get("X-Forwarded-Host"); ok && forwarded != "" {
@@ -109,13 +110,11 @@ func cutLast(s, separator string) (before, after string, ok bool) {
 	return s, "", false
 }
 
-// hostname strips port, brackets, and the dot that a fully qualified name may
-// end in.
+// hostname strips port and brackets.
 func hostname(hostport string) string {
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
 		host = h
 	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	return strings.ToLower(strings.TrimSuffix(host, "."))
+	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 }

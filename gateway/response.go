@@ -11,9 +11,10 @@ import (
 // status was already sent.
 const streamError = "X-Stream-Error"
 
-// sniffFailed begins the answer of boxo to a file whose first bytes it could
-// not read.
-const sniffFailed = "cannot detect content-type"
+// faults begin the 500s of boxo that are the content's fault: its first bytes
+// cannot be read, or it claims a size that no file has. What remains is a
+// _redirects file that cannot be parsed, for which 500 is the specified answer.
+var faults = [...]string{"cannot detect content-type", "negative content size"}
 
 // response watches what boxo writes: every byte is progress, a 500 for a block
 // that could not be had becomes a 504, and a stream that failed is noticed.
@@ -54,7 +55,7 @@ func (w *response) WriteHeader(status int) {
 func (w *response) lost(status int, message string) {
 	if err := w.fetch.failure(); err != nil {
 		message = err.Error()
-		if err != errTooLarge {
+		if !errors.Is(err, errTooLarge) {
 			status = http.StatusGatewayTimeout
 		}
 	}
@@ -87,9 +88,11 @@ func (w *response) Write(p []byte) (int, error) {
 // release sends the status that was held, now that its body is known.
 func (w *response) release(body string) {
 	w.held = false
-	if strings.HasPrefix(body, sniffFailed) {
-		w.lost(http.StatusBadGateway, strings.TrimSpace(body))
-		return
+	for _, fault := range faults {
+		if strings.HasPrefix(body, fault) {
+			w.lost(http.StatusBadGateway, strings.TrimSpace(body))
+			return
+		}
 	}
 	w.status = http.StatusInternalServerError
 	w.ResponseWriter.WriteHeader(w.status)

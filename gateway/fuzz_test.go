@@ -1,0 +1,101 @@
+package gateway_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	ipld "github.com/ipfs/go-ipld-format"
+
+	"github.com/p2pnode/p2pnode/gateway"
+)
+
+// FuzzRequest sends whatever path, query and headers, of which boxo and this
+// package each parse a part. In the path, ROOT stands for a directory that is
+// there and GONE for one that is not.
+func FuzzRequest(f *testing.F) {
+	for _, c := range [][4]string{
+		{"/ipfs/ROOT/a.txt", "", "", "127.0.0.1"},
+		{"/ipfs/ROOT/sub/", "", "", "127.0.0.1"},
+		{"/ipfs/ROOT/many/x7", "", "", "127.0.0.1"},
+		{"/ipfs/ROOT/big", "format=car&dag-scope=entity&entity-bytes=-5:*", "", "127.0.0.1"},
+		{"/ipfs/ROOT/big", "format=car&car-dups=y&car-order=dfs&car-version=1", "", "localhost"},
+		{"/ipfs/ROOT/big", "format=raw", "bytes=1-2", "127.0.0.1"},
+		{"/ipfs/ROOT/big", "", "bytes=-99999,1-", "127.0.0.1"},
+		{"/ipfs/ROOT", "format=tar&filename=%00&download=true", "", "127.0.0.1"},
+		{"/ipfs/ROOT/json/a/b", "format=dag-json", "", "127.0.0.1"},
+		{"/ipfs/GONE/a", "", "bytes=0-", "127.0.0.1"},
+		{"/ipfs/../ipns//./%2e%2e/ROOT", "", "", "127.0.0.1"},
+		{"/ipfs/bafkqaaa", "uri=ipfs%3A%2F%2FROOT%3Fa", "", "localhost"},
+		{"/ipns/example.org/a", "", "", "127.0.0.1"},
+		{"/ipns/k51qzi5uqu5dgutdk6i1ynyzgkqngpha5xpgia3a5qqp4jsh0u4csozksxel2r", "format=ipns-record", "", "127.0.0.1"},
+		{"/a.txt", "go-get=1", "", "ROOT.ipfs.localhost:80"},
+		{"/old", "", "", "ROOT.ipfs.localhost"},
+		{"/x", "", "", "a-b--c.ipns.localhost"},
+	} {
+		f.Add(c[0], c[1], c[2], c[3])
+	}
+	d := newDAG(f)
+	text := d.file([]byte("text"), 10, true)
+	many := map[string]ipld.Node{}
+	for i := range 30 {
+		many["x"+string(rune('0'+i))] = text
+	}
+	js, err := d.Get(f.Context(), d.block([]byte(`{"a":{"b":[1,2]}}`), cid.DagJSON))
+	d.must(err)
+	bad, err := d.Get(f.Context(), d.block([]byte("\x0a\x02\x08\x63"), cid.DagProtobuf))
+	d.must(err)
+	root := d.directory(map[string]ipld.Node{
+		"a.txt": text, "big": d.file(noise(5000), 1000, false), "sub": d.directory(map[string]ipld.Node{"index.html": text}),
+		"many": d.shards(many), "json": js, "bad": bad, "_redirects": d.file([]byte("/old/* /a.txt?x=:splat 302\n"), 1000, true),
+	})
+	gone := d.directory(map[string]ipld.Node{"gone": text})
+	local := d.memory()
+	local.delete(gone.Cid())
+	h, err := gateway.New(always(missing("no providers")), local, gateway.Options{
+		DNS: zone{"_dnslink.example.org.": {"dnslink=/ipfs/" + root.Cid().String()}}, Names: values{}, Sites: []string{"example.org"},
+		StreamBlocksMax: 1000, StreamSizeMax: 1 << 20, RetrievalTimeout: 10 * time.Second,
+	})
+	d.must(err)
+	names := strings.NewReplacer("ROOT", root.Cid().String(), "GONE", gone.Cid().String())
+	f.Fuzz(func(t *testing.T, path, query, ranges, host string) {
+		target := &url.URL{Path: "/" + strings.TrimPrefix(names.Replace(path), "/"), RawQuery: names.Replace(query)}
+		for _, accept := range []string{"", "text/html", "application/vnd.ipld.car; dups=y"} {
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r.URL, r.Host, r.RequestURI = target, names.Replace(host), target.RequestURI()
+			if ranges != "" {
+				r.Header.Set("Range", ranges)
+			}
+			if accept != "" {
+				r.Header.Set("Accept", accept)
+			}
+			w := httptest.NewRecorder()
+			serve(t, h, w, r)
+			switch w.Code {
+			case http.StatusInternalServerError, http.StatusServiceUnavailable:
+				t.Errorf("%s at %q, range %q: status %d: %.300s", r.RequestURI, r.Host, ranges, w.Code, w.Body)
+			}
+			if w.Body.Len() > 4<<20 {
+				t.Errorf("%s: %d bytes", r.RequestURI, w.Body.Len())
+			}
+			if w.Header().Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("%s: no nosniff", r.RequestURI)
+			}
+		}
+	})
+}
+
+// serve lets a handler break its response off, but not panic.
+func serve(t *testing.T, h http.Handler, w http.ResponseWriter, r *http.Request) {
+	t.Helper()
+	defer func() {
+		if p := recover(); p != nil && p != http.ErrAbortHandler {
+			t.Errorf("%s: panic: %v", r.RequestURI, p)
+		}
+	}()
+	h.ServeHTTP(w, r)
+}
