@@ -1,0 +1,61 @@
+package exchange
+
+import (
+	"fmt"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/exchange/swap"
+)
+
+// Phase is how far a fetch had come when it was given up.
+type Phase = swap.Phase
+
+// The phases. See exchange/swap.
+const (
+	PhaseNoPeers     = swap.PhaseNoPeers
+	PhaseNoProviders = swap.PhaseNoProviders
+	PhaseUndialable  = swap.PhaseUndialable
+	PhaseRefused     = swap.PhaseRefused
+	PhaseStalled     = swap.PhaseStalled
+)
+
+// NotFoundError says that a block could not be fetched, and what was tried. It
+// is a block.ErrNotFound.
+type NotFoundError struct {
+	Cid    cid.Cid
+	Reason swap.Reason
+}
+
+// Phase is how far the fetch had come.
+func (e *NotFoundError) Phase() Phase { return e.Reason.Phase }
+
+// Providers is how many peers the search named.
+func (e *NotFoundError) Providers() int { return e.Reason.Providers }
+
+// Undialable is how many of these could not be connected to.
+func (e *NotFoundError) Undialable() int { return e.Reason.Undialable }
+
+// PeersAsked is how many peers were asked for the block.
+func (e *NotFoundError) PeersAsked() int { return e.Reason.Asked }
+
+func (e *NotFoundError) Error() string {
+	what := string(e.Reason.Phase)
+	switch e.Reason.Phase {
+	case PhaseUndialable:
+		what = fmt.Sprintf("%d providers undialable", e.Reason.Undialable)
+	case PhaseRefused:
+		what = fmt.Sprintf("%d providers found, none has it", e.Reason.Providers)
+	case PhaseStalled:
+		what = fmt.Sprintf("stalled: %d providers, %d undialable", e.Reason.Providers, e.Reason.Undialable)
+	}
+	return fmt.Sprintf("fetch %s: %s (%d peers asked)", e.Cid, what, e.Reason.Asked)
+}
+
+// Unwrap makes errors.Is(err, block.ErrNotFound) true.
+func (e *NotFoundError) Unwrap() error { return block.ErrNotFound }
+
+// NotFound satisfies the interface by which the IPFS libraries recognise a
+// missing block.
+func (e *NotFoundError) NotFound() bool { return true }

@@ -1,0 +1,47 @@
+package exchange
+
+import (
+	"time"
+
+	"github.com/p2pnode/p2pnode/exchange/wire"
+)
+
+// Limits on what strangers, and a fast network, may cost.
+const (
+	messageSizeMax = wire.MessageSizeMax
+	inputsMax      = 1024 // events that wait for the machine
+	streamsMax     = 32   // inbound streams of a peer that may be open
+	bodiesMax      = 8    // inbound messages of a peer that may be read at a time
+	hashersMax     = 2    // messages that are hashed at a time
+	waitersMax     = 1 << 17
+
+	// A message, once begun, must arrive at no less than this.
+	messageTime    = 10 * time.Second
+	messageRateMin = 16 << 10 // bytes/s
+
+	// entryRateMax and entryBurst bound how many wants of a peer are looked at.
+	entryRateMax = 50_000 // per second
+	entryBurst   = 2 * wire.EntriesMax
+
+	// expectTime is how long after a want its block is still worth hashing.
+	expectTime  = 3 * time.Minute
+	prefixesMax = 64 // kinds of CID that one peer is asked for
+
+	openTime  = 10 * time.Second // to open a stream
+	dialTime  = 15 * time.Second
+	findTime  = time.Minute
+	flushTime = 10 * time.Second // to store what is left when Run ends
+
+	putsMax       = 4       // Puts under way
+	putSizeMax    = 8 << 20 // bytes in one Put
+	putBlocksMax  = 1024
+	bannedMax     = 4096    // peers
+	savedMax      = 1 << 16 // CIDs of blocks that were stored lately
+	addrTime      = 10 * time.Minute
+	progressEvery = 100 * time.Millisecond // least time between two reports of a long message
+)
+
+// timeFor is what size bytes of a message may take.
+func timeFor(size int) time.Duration {
+	return messageTime + time.Duration(size)*time.Second/messageRateMin
+}

@@ -1,0 +1,221 @@
+package exchange
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/exchange/swap"
+	"github.com/p2pnode/p2pnode/exchange/wire"
+)
+
+// remote is a peer that can be talked to. Wants and answers have a stream of
+// their own, so that they never wait behind blocks.
+type remote struct {
+	id      peer.ID
+	control lane
+	data    lane
+
+	mu     sync.Mutex               // guards the following field
+	expect map[cid.Prefix]time.Time // kinds of CID that were asked for, and until when they are worth hashing
+}
+
+func newRemote(p peer.ID) *remote {
+	return &remote{id: p, control: newLane(), data: newLane(), expect: make(map[cid.Prefix]time.Time)}
+}
+
+// close ends the streams. Writes under way fail.
+func (r *remote) close() {
+	r.control.close()
+	r.data.close()
+}
+
+// expected tells whether blocks of this kind were asked for.
+func (r *remote) expected(p cid.Prefix) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Now().Before(r.expect[p])
+}
+
+func (r *remote) willExpect(entries []swap.Entry) {
+	until := time.Now().Add(expectTime)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range entries {
+		if p := entries[i].Cid.Prefix(); !entries[i].Cancel {
+			if _, known := r.expect[p]; !known && len(r.expect) >= prefixesMax {
+				clear(r.expect)
+			}
+			r.expect[p] = until
+		}
+	}
+}
+
+// lane is a stream to a peer that is opened when needed, and reopened when it
+// broke. One message is written at a time.
+type lane struct {
+	turn chan struct{} // holds a token while nobody writes
+
+	mu     *sync.Mutex // guards the following fields
+	open   *stream
+	closed bool
+}
+
+type stream struct {
+	network.Stream
+	w *wire.Writer
+}
+
+func newLane() lane {
+	l := lane{turn: make(chan struct{}, 1), mu: new(sync.Mutex)}
+	l.turn <- struct{}{}
+	return l
+}
+
+func (l *lane) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	if l.open != nil {
+		l.open.Reset()
+	}
+}
+
+func (l *lane) current() *stream {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open
+}
+
+// replace makes s the stream of the lane.
+func (l *lane) replace(s *stream) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed && s != nil {
+		s.Reset()
+		return network.ErrReset
+	}
+	if l.open != nil {
+		l.open.Reset()
+	}
+	l.open = s
+	return nil
+}
+
+// write sends a message of about size bytes on the lane to p.
+func (x *Exchange) write(ctx context.Context, p peer.ID, l *lane, m *wire.Message, size int) error {
+	select {
+	case <-l.turn:
+		defer func() { l.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	s := l.current()
+	if s != nil {
+		// The stream may have broken while nobody used it; then once more.
+		if err := x.writeOn(ctx, s, m, size); err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	s, err := x.openStream(ctx, p)
+	if err == nil {
+		err = l.replace(s)
+	}
+	if err != nil {
+		return fmt.Errorf("open stream to %s: %w", p, err)
+	}
+	if err := x.writeOn(ctx, s, m, size); err != nil {
+		l.replace(nil)
+		return fmt.Errorf("write to %s: %w", p, err)
+	}
+	return nil
+}
+
+func (x *Exchange) openStream(ctx context.Context, p peer.ID) (*stream, error) {
+	ctx, cancel := context.WithTimeout(network.WithNoDial(ctx, "exchange"), openTime)
+	defer cancel()
+	s, err := x.host.NewStream(ctx, p, protocols...)
+	if err != nil {
+		return nil, err
+	}
+	return &stream{Stream: s, w: wire.NewWriter(s, string(s.Protocol()))}, nil
+}
+
+func (x *Exchange) writeOn(ctx context.Context, s *stream, m *wire.Message, size int) error {
+	stop := context.AfterFunc(ctx, func() { s.Reset() })
+	defer stop()
+	s.SetWriteDeadline(time.Now().Add(timeFor(size)))
+	return s.w.Write(m)
+}
+
+// send writes wants and presences.
+func (d *driver) send(ctx context.Context, a swap.Send) {
+	x := d.x
+	r := x.remotes[a.Peer]
+	if r == nil {
+		return
+	}
+	r.willExpect(a.Entries)
+	m := &wire.Message{Full: a.Full, Entries: make([]wire.Entry, len(a.Entries))}
+	size := 0
+	for i := range a.Entries {
+		m.Entries[i] = wire.Entry(a.Entries[i])
+		size += m.Entries[i].Size()
+	}
+	for _, c := range a.Haves {
+		m.Presences = append(m.Presences, wire.Presence{Cid: c, Have: true})
+	}
+	for _, c := range a.DontHaves {
+		m.Presences = append(m.Presences, wire.Presence{Cid: c})
+	}
+	size += len(m.Presences) * block.CIDSizeMax
+	x.spawn(func() {
+		err := x.write(ctx, a.Peer, &r.control, m, size)
+		if err != nil {
+			x.log.Debug("send wants", "peer", a.Peer, "err", err)
+		}
+		x.post(ctx, swap.Sent{Peer: a.Peer, Failed: err != nil})
+	})
+}
+
+// look asks the store which blocks it has.
+func (x *Exchange) look(ctx context.Context, a swap.Look) {
+	e := swap.Looked{Peer: a.Peer, Blocks: make([]swap.Sized, len(a.Cids))}
+	for i, c := range a.Cids {
+		size, err := x.o.Store.Size(ctx, c)
+		if err != nil {
+			size = -1
+		}
+		e.Blocks[i] = swap.Sized{Cid: c, Size: size}
+	}
+	x.post(ctx, e)
+}
+
+// serve reads blocks and writes them to a peer.
+func (x *Exchange) serve(ctx context.Context, r *remote, a swap.Serve) {
+	e := swap.Served{Peer: a.Peer, Seq: a.Seq}
+	m := &wire.Message{Pending: a.Pending}
+	for _, c := range a.Cids {
+		b, err := x.o.Store.Get(ctx, c)
+		if err != nil {
+			x.log.Debug("read block to serve", "cid", c, "err", err)
+			e.Missing = append(e.Missing, c)
+			continue
+		}
+		m.Payloads = append(m.Payloads, wire.PayloadOf(b))
+		e.Size += b.Size()
+	}
+	if len(m.Payloads) > 0 {
+		if err := x.write(ctx, a.Peer, &r.data, m, e.Size); err != nil {
+			x.log.Debug("send blocks", "peer", a.Peer, "err", err)
+			e.Failed = true
+		}
+	}
+	x.post(ctx, e)
+}

@@ -1,0 +1,207 @@
+package exchange
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/exchange/swap"
+)
+
+// Session fetches blocks that belong together, such as those of one DAG: peers
+// that had some of them are asked for the others. It is a block.Getter and a
+// block.Prefetcher, and safe for any number of concurrent calls.
+type Session struct {
+	x      *Exchange
+	id     uint64
+	done   chan struct{} // closed when the session has ended
+	bytes  atomic.Int64
+	blocks atomic.Int64
+}
+
+var (
+	_ block.Getter     = (*Session)(nil)
+	_ block.Prefetcher = (*Session)(nil)
+)
+
+// waiter is a Get, or a Prefetch, for which ch is nil.
+type waiter struct {
+	s  *Session
+	ch chan result // has room for one
+}
+
+type result struct {
+	b   block.Block
+	err error
+}
+
+// Session opens a session that lives until ctx ends.
+func (x *Exchange) Session(ctx context.Context) *Session {
+	s := &Session{x: x, id: x.nextID.Add(1), done: make(chan struct{})}
+	x.mu.Lock()
+	x.sessions[s.id] = s
+	x.mu.Unlock()
+	context.AfterFunc(ctx, s.close)
+	return s
+}
+
+func (s *Session) close() {
+	close(s.done)
+	x := s.x
+	x.mu.Lock()
+	delete(x.sessions, s.id)
+	for c, list := range x.waiting {
+		x.setWaiting(c, slices.DeleteFunc(list, func(w *waiter) bool { return w.s == s && w.ch == nil }))
+	}
+	x.mu.Unlock()
+	x.post(context.Background(), swap.CloseSession{Session: s.id})
+}
+
+// Get fetches a block from peers. It does not look into the store, which its
+// caller has done. If nobody has the block the error is a *NotFoundError.
+func (s *Session) Get(ctx context.Context, c cid.Cid) (block.Block, error) {
+	if b, ok := block.Inline(c); ok {
+		return b, nil
+	}
+	if err := block.Check(c); err != nil {
+		return block.Block{}, fmt.Errorf("fetch: %w", err)
+	}
+	x := s.x
+	w := &waiter{s: s, ch: make(chan result, 1)}
+	b, saved, err := x.await(c, w)
+	if err != nil || b.Cid().Defined() {
+		return b, err
+	}
+	if saved {
+		if b, err := x.o.Store.Get(ctx, c); err == nil {
+			x.abandon(c, w)
+			return b, nil
+		}
+	}
+	if err := x.post(ctx, swap.Want{Session: s.id, Cids: []cid.Cid{c}}); err != nil {
+		x.abandon(c, w)
+		return block.Block{}, fmt.Errorf("fetch %s: %w", c, err)
+	}
+	select {
+	case r := <-w.ch:
+		return r.b, r.err
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-s.done:
+		err = context.Canceled
+	case <-x.stopped:
+		err = ErrStopped
+	}
+	if x.abandon(c, w) {
+		x.post(context.Background(), swap.Drop{Session: s.id, Cids: []cid.Cid{c}})
+	}
+	return block.Block{}, fmt.Errorf("fetch %s: %w", c, err)
+}
+
+// Prefetch has blocks fetched and stored that Get will be asked for soon.
+func (s *Session) Prefetch(ctx context.Context, cids ...cid.Cid) {
+	x := s.x
+	var want []cid.Cid
+	for _, c := range cids {
+		if block.Check(c) != nil {
+			continue
+		}
+		if _, inline := block.Inline(c); inline {
+			continue
+		}
+		if _, err := x.o.Store.Size(ctx, c); err == nil {
+			continue
+		}
+		if b, saved, err := x.await(c, &waiter{s: s}); err == nil && !saved && !b.Cid().Defined() {
+			want = append(want, c)
+		}
+	}
+	if len(want) > 0 {
+		x.post(ctx, swap.Want{Session: s.id, Cids: want})
+	}
+}
+
+// await has w wait for c, unless the block is at hand already. saved means that
+// it was stored a moment ago.
+func (x *Exchange) await(c cid.Cid, w *waiter) (b block.Block, saved bool, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if b, ok := x.pending[c]; ok {
+		return b, false, nil
+	}
+	if len(x.waiting) >= waitersMax {
+		return block.Block{}, false, fmt.Errorf("fetch %s: over %d blocks are being fetched", c, waitersMax)
+	}
+	x.waiting[c] = append(x.waiting[c], w)
+	return block.Block{}, x.saved.has(c), nil
+}
+
+// abandon ends the wait of w. It returns true if nobody of its session waits
+// for c any more.
+func (x *Exchange) abandon(c cid.Cid, w *waiter) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.setWaiting(c, slices.DeleteFunc(x.waiting[c], func(o *waiter) bool { return o == w }))
+	return !slices.ContainsFunc(x.waiting[c], func(o *waiter) bool { return o.s == w.s })
+}
+
+func (x *Exchange) setWaiting(c cid.Cid, list []*waiter) {
+	if len(list) == 0 {
+		delete(x.waiting, c)
+	} else {
+		x.waiting[c] = list
+	}
+}
+
+// deliver hands a block to those that wait for it, and to the store. It returns
+// how many bytes the store owes to unsaved.
+func (x *Exchange) deliver(a swap.Deliver) int64 {
+	b := a.Block
+	x.mu.Lock()
+	list := x.waiting[b.Cid()]
+	delete(x.waiting, b.Cid())
+	_, twice := x.pending[b.Cid()]
+	if !twice {
+		x.pending[b.Cid()] = b
+		x.queue = append(x.queue, b)
+	}
+	x.mu.Unlock()
+	var last *Session
+	for _, w := range list {
+		if w.s != last {
+			w.s.blocks.Add(1)
+			w.s.bytes.Add(int64(b.Size()))
+			last = w.s
+		}
+		if w.ch != nil {
+			w.ch <- result{b: b}
+		}
+	}
+	if twice {
+		return 0
+	}
+	select {
+	case x.saves <- struct{}{}:
+	default:
+	}
+	return int64(b.Size())
+}
+
+// fail tells those that wait for a block that it will not come.
+func (x *Exchange) fail(a swap.Fail) {
+	err := &NotFoundError{Cid: a.Cid, Reason: a.Reason}
+	x.mu.Lock()
+	list := x.waiting[a.Cid]
+	delete(x.waiting, a.Cid)
+	x.mu.Unlock()
+	x.log.Debug("want given up", "err", err)
+	for _, w := range list {
+		if w.ch != nil {
+			w.ch <- result{err: err}
+		}
+	}
+}

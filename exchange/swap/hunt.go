@@ -1,0 +1,401 @@
+package swap
+
+import (
+	"slices"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// Limits of a hunt.
+const (
+	huntsMax   = 32 // wants of a session that hunt at a time; the others wait
+	groupMin   = 8  // peers that are asked first; each further group is twice as large
+	probesMax  = 64 // peers that are asked about a want before they were named by a search
+	huntPeriod = 100 * time.Millisecond
+	// searchDelay is what connected peers get to answer before the search starts.
+	searchDelay = 200 * time.Millisecond
+	searchesMax = 3
+	searchPause = 500 * time.Millisecond // after the first search; then twice that
+	// graceTime is how long a want lives at least: a peer may connect meanwhile.
+	graceTime = 2 * time.Second
+	// silenceMax is how long a want waits for peers that should have it.
+	silenceMax   = 30 * time.Second
+	providersMax = 16 // members with which a session stops searching
+	dialsMax     = 64 // dials under way or waiting
+)
+
+// hunt is the part of a want that asks around.
+type hunt struct {
+	look       alarm
+	round      int       // groups asked so far
+	roundEnd   time.Time // when the next group is due
+	probed     int
+	searches   int // ended
+	searching  bool
+	nextSearch time.Time
+	providers  map[peer.ID]struct{}
+	undialable int
+	dialing    int
+	lastHope   time.Time // when a peer last looked as if it would deliver
+}
+
+// search is a Find under way, and the sessions that profit from it.
+type search struct{ sessions []*session }
+
+// dial is a Dial under way, and what for.
+type dial struct {
+	wants    []cid.Cid
+	sessions []*session
+}
+
+func (m *Machine) beginHunt(w *want) {
+	h := &hunt{providers: make(map[peer.ID]struct{}), lastHope: m.now, nextSearch: w.born}
+	h.look.fire = func() { m.pursue(w) }
+	w.hunt = h
+	for _, s := range w.sessions {
+		s.hunting++
+		if s.leader == nil {
+			s.leader = w
+		}
+	}
+	m.pursue(w)
+}
+
+func (m *Machine) endHunt(w *want) {
+	if w.hunt == nil {
+		return
+	}
+	m.alarms.stop(&w.hunt.look)
+	w.hunt = nil
+	for _, s := range w.sessions {
+		s.hunting--
+		if s.leader == w {
+			s.leader = nil
+		}
+	}
+}
+
+// leads tells whether the want may ask many: it is the first of a session, or
+// its session has peers and they do not have it.
+func (w *want) leads() bool {
+	for _, s := range w.sessions {
+		if s.leader == w || s.leader == nil || len(s.members) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// pursue takes the next step of a hunt.
+func (m *Machine) pursue(w *want) {
+	h := w.hunt
+	if h == nil || m.wants[w.cid] != w {
+		return
+	}
+	if w.holder == nil {
+		if r, _ := m.pick(w); r != nil {
+			m.assign(w, r)
+		}
+	}
+	open := m.openAsks(w)
+	if open > 0 {
+		h.lastHope = m.now
+	}
+	fresh := m.unasked(w)
+	if len(fresh) > 0 && (open == 0 || !m.now.Before(h.roundEnd)) {
+		m.probe(w, fresh)
+		open = m.openAsks(w)
+		fresh = fresh[:0:0]
+	}
+	m.maybeSearch(w, open, len(fresh))
+	if m.maybeFail(w, open, len(fresh)) {
+		return
+	}
+	m.alarms.set(&h.look, m.now.Add(huntPeriod))
+}
+
+// openAsks counts the peers that may still answer, and marks the others silent.
+func (m *Machine) openAsks(w *want) int {
+	open := 0
+	for i := range w.asks {
+		a := &w.asks[i]
+		switch {
+		case !a.state.open():
+		case a.state == openHave && m.now.Sub(a.at) > a.r.patience():
+			w.note(a.r, m.now, silent)
+		default:
+			open++
+		}
+	}
+	return open
+}
+
+// unasked lists the connected peers that were not asked yet, best first.
+func (m *Machine) unasked(w *want) []*remote {
+	var list []*remote
+	for _, r := range m.order {
+		if r.stalled.IsZero() && r.open < entriesMax && w.ask(r) == nil {
+			list = append(list, r)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b *remote) int {
+		if d := a.tier() - b.tier(); d != 0 {
+			return d
+		}
+		return int(a.window.rtt - b.window.rtt)
+	})
+	return list
+}
+
+// probe asks the best of the peers for the block and a group of others whether
+// they have it, so that a good guess costs no extra round trip.
+func (m *Machine) probe(w *want, fresh []*remote) {
+	h := w.hunt
+	group := min(groupMin<<min(h.round, 3), probesMax-h.probed, len(fresh))
+	if !w.leads() {
+		group = min(group, 1)
+	}
+	for _, r := range fresh[:max(group, 0)] {
+		switch {
+		case w.holder == nil && r.room(m.estimate(w), false):
+			m.assign(w, r)
+		case w.leads() && !r.caps.BlocksOnly:
+			w.note(r, m.now, openHave)
+			r.ask(Entry{Cid: w.cid, Have: true})
+		default:
+			continue
+		}
+		h.probed++
+		h.roundEnd = later(h.roundEnd, m.now.Add(max(huntPeriod, 2*r.window.rtt)))
+	}
+	h.round++
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func (m *Machine) maybeSearch(w *want, open, fresh int) {
+	h := w.hunt
+	if !m.o.Search || h.searching || h.searches >= searchesMax || m.now.Before(h.nextSearch) {
+		return
+	}
+	if open+fresh > 0 && m.now.Sub(w.born) < searchDelay {
+		return
+	}
+	h.searching = true
+	sr := m.searches[w.cid]
+	if sr == nil {
+		sr = &search{}
+		m.searches[w.cid] = sr
+		m.do(Find{Cid: w.cid})
+	}
+	for _, s := range w.sessions {
+		if !slices.Contains(sr.sessions, s) {
+			sr.sessions = append(sr.sessions, s)
+		}
+	}
+}
+
+func (m *Machine) found(e Found) {
+	delete(m.searches, e.Cid)
+	w := m.wants[e.Cid]
+	if w == nil || w.hunt == nil {
+		return
+	}
+	w.hunt.searching = false
+	w.hunt.searches++
+	w.hunt.nextSearch = m.now.Add(m.jitter(searchPause << (w.hunt.searches - 1)))
+	m.pursue(w)
+}
+
+// leaveSearches stops what was searched for the session alone.
+func (m *Machine) leaveSearches(s *session) {
+	var stop []cid.Cid
+	for c, sr := range m.searches {
+		sr.sessions = slices.DeleteFunc(sr.sessions, func(o *session) bool { return o == s })
+		if len(sr.sessions) == 0 {
+			stop = append(stop, c)
+		}
+	}
+	slices.SortFunc(stop, func(a, b cid.Cid) int {
+		if a.KeyString() < b.KeyString() {
+			return -1
+		}
+		return 1
+	})
+	for _, c := range stop {
+		m.do(StopFind{Cid: c})
+	}
+}
+
+// maybeFail gives the want up if there is nothing left to hope for.
+func (m *Machine) maybeFail(w *want, open, fresh int) bool {
+	h := w.hunt
+	if w.holder != nil || open > 0 || fresh > 0 || h.searching || h.dialing > 0 {
+		return false
+	}
+	if m.o.Search && h.searches < searchesMax || m.now.Sub(w.born) < graceTime {
+		return false
+	}
+	reason := Reason{Phase: PhaseNoProviders, Providers: len(h.providers), Undialable: h.undialable}
+	hushed := false
+	for _, a := range w.asks {
+		if a.state != provider {
+			reason.Asked++
+		}
+		hushed = hushed || a.state == silent || a.state == provider || a.state == saidHave
+	}
+	switch {
+	case hushed && m.now.Sub(h.lastHope) < silenceMax:
+		return false
+	case hushed:
+		reason.Phase = PhaseStalled
+	case h.undialable > 0 && h.undialable == len(h.providers):
+		reason.Phase = PhaseUndialable
+	case len(h.providers) > 0:
+		reason.Phase = PhaseRefused
+	case reason.Asked == 0 && !m.o.Search:
+		reason.Phase = PhaseNoPeers
+	}
+	m.fail(w, reason)
+	return true
+}
+
+func (m *Machine) provider(e Provider) {
+	sr := m.searches[e.Cid]
+	if sr == nil {
+		return
+	}
+	w := m.wants[e.Cid]
+	if w != nil && w.hunt != nil {
+		if _, known := w.hunt.providers[e.Peer]; known {
+			return
+		}
+		w.hunt.providers[e.Peer] = struct{}{}
+	}
+	if r := m.peers[e.Peer]; r != nil {
+		m.named(r, []cid.Cid{e.Cid}, sr.sessions)
+	} else {
+		m.dial(e, w, sr)
+	}
+	if len(sr.sessions) > 0 && !slices.ContainsFunc(sr.sessions, func(s *session) bool { return len(s.members) < providersMax }) {
+		m.do(StopFind{Cid: e.Cid})
+	}
+}
+
+func (m *Machine) dial(e Provider, w *want, sr *search) {
+	d := m.dials[e.Peer]
+	if d == nil {
+		if len(m.dials) >= dialsMax {
+			return
+		}
+		d = &dial{}
+		m.dials[e.Peer] = d
+		m.do(Dial{Peer: e.Peer})
+	}
+	if w != nil && w.hunt != nil && !slices.Contains(d.wants, e.Cid) {
+		w.hunt.dialing++
+		d.wants = append(d.wants, e.Cid)
+	}
+	for _, s := range sr.sessions {
+		if !slices.Contains(d.sessions, s) {
+			d.sessions = append(d.sessions, s)
+		}
+	}
+}
+
+func (m *Machine) dialFailed(id peer.ID) {
+	d := m.dials[id]
+	if d == nil {
+		return
+	}
+	delete(m.dials, id)
+	for _, c := range d.wants {
+		if w := m.wants[c]; w != nil && w.hunt != nil {
+			w.hunt.dialing--
+			w.hunt.undialable++
+			m.pursue(w)
+		}
+	}
+}
+
+// named puts a provider to use.
+func (m *Machine) named(r *remote, cids []cid.Cid, sessions []*session) {
+	for _, s := range sessions {
+		if !s.closed {
+			m.join(s, r)
+		}
+	}
+	for _, c := range cids {
+		w := m.wants[c]
+		if w == nil {
+			continue
+		}
+		if a := w.ask(r); a == nil || a.state == silent && r.stalled.IsZero() {
+			w.note(r, m.now, provider)
+		}
+		m.pursue(w)
+	}
+}
+
+// introduce offers a new peer to those that could use one.
+func (m *Machine) introduce(r *remote) {
+	if d := m.dials[r.id]; d != nil {
+		delete(m.dials, r.id)
+		for _, c := range d.wants {
+			if w := m.wants[c]; w != nil && w.hunt != nil {
+				w.hunt.dialing--
+			}
+		}
+		m.named(r, d.wants, d.sessions)
+	}
+	for _, s := range m.inOrder() {
+		w := s.sample()
+		if w == nil || s.member(r) != nil || len(s.members) >= providersMax {
+			continue
+		}
+		if w.hunt != nil {
+			w.hunt.roundEnd = m.now // ask the newcomer at once
+			m.pursue(w)
+		} else if w.ask(r) == nil && !r.caps.BlocksOnly {
+			w.note(r, m.now, openHave)
+			r.ask(Entry{Cid: w.cid, Have: true})
+		}
+	}
+}
+
+func (m *Machine) inOrder() []*session {
+	list := make([]*session, 0, len(m.sessions))
+	for _, s := range m.sessions {
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(a, b *session) int { return int(int64(a.id) - int64(b.id)) })
+	return list
+}
+
+// sample is a want by which to find out whether a new peer is of use.
+func (s *session) sample() *want {
+	if s.leader != nil {
+		return s.leader
+	}
+	for _, list := range [][]*want{s.ready, s.retry} {
+		for _, w := range list {
+			if _, live := s.wants[w]; live {
+				return w
+			}
+		}
+	}
+	var oldest *want
+	for w := range s.wants {
+		if oldest == nil || w.seq > oldest.seq {
+			oldest = w
+		}
+	}
+	return oldest
+}

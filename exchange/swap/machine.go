@@ -1,0 +1,178 @@
+// Package swap decides whom to ask for blocks and whom to serve: the protocol
+// of the exchange as a machine without network, clock or goroutine.
+//
+// It is not a wire (see exchange/wire) and moves no bytes: a driver tells it
+// what happened and does what it says. Wires differ for it only by their Caps;
+// what a window may hold (window), who is the best to ask (pick) and whose turn
+// it is to be served (next) are each decided in one place, where a second wire,
+// rarest-first and choking have theirs.
+//
+// A want goes its way like this:
+//
+//	needed → assigned to one peer, with a deadline → delivered
+//	   ↑         │ don't have, silence, disconnect
+//	   └─────────┘        nobody left to ask → hunting: connected peers in
+//	                      growing groups, then providers → delivered or failed
+//
+// Invariants (Machine.Invariants tells whether they hold):
+//  1. A want is assigned to at most one peer.
+//  2. Every peer that owes something has a running deadline.
+//  3. What is asked of a peer fits its window: bytes, and entriesMax entries.
+//  4. Nothing is announced that the store does not hold.
+//  5. Every want received gets one answer, is kept, or was cancelled.
+//  6. A HAVE is dated evidence: a broken promise erases it and costs credit.
+//  7. What is kept for a peer is bounded, and freed when it disconnects.
+//
+// Sources: the bitswap specification; anacrolix/torrent (rate-based windows,
+// stealing instead of endgame); Shreedhar and Varghese, "Efficient Fair Queuing
+// using Deficit Round Robin" (SIGCOMM 1995).
+package swap
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// Options tunes a Machine. The zero value works.
+type Options struct {
+	// Seed makes backoff jitter. Two machines with the same seed and the same
+	// events do the same.
+	Seed uint64
+	// Search says that Find may lead somewhere. Without it, only connected
+	// peers are asked.
+	Search bool
+	// ServingSizeMax is how many bytes of replies may be under way at a time.
+	// Default 64 MiB.
+	ServingSizeMax int
+}
+
+// Stats counts what the machine has seen. Sizes are in bytes.
+type Stats struct {
+	Peers, Sessions, Wants                 int // now
+	BlocksIn, BytesIn, BlocksOut, BytesOut int64
+	DupBlocks, DupBytes                    int64 // received again, or too late
+	JunkBytes                              int64 // received and never asked for
+	WantsIn, WantsOut                      int64 // entries, cancels not counted
+	Failed                                 int64 // wants given up
+}
+
+// Machine is the state of the exchange. It is not safe for concurrent use.
+type Machine struct {
+	o   Options
+	rng *rand.Rand
+	now time.Time
+	out []Action
+
+	peers    map[peer.ID]*remote
+	order    []*remote // peers, oldest first: maps have no order that a seed could fix
+	wants    map[cid.Cid]*want
+	sessions map[uint64]*session
+	dirty    []*session // to be looked at before the Step ends
+	dials    map[peer.ID]*dial
+	searches map[cid.Cid]*search
+	late     recent
+	alarms   alarms
+	seq      uint64
+	server   server
+	stats    Stats
+}
+
+// New returns a machine that knows nobody.
+func New(o Options) *Machine {
+	if o.ServingSizeMax <= 0 {
+		o.ServingSizeMax = 64 << 20
+	}
+	return &Machine{
+		o:        o,
+		rng:      rand.New(rand.NewPCG(o.Seed, 0x5ca1ab1e)),
+		peers:    make(map[peer.ID]*remote),
+		wants:    make(map[cid.Cid]*want),
+		sessions: make(map[uint64]*session),
+		dials:    make(map[peer.ID]*dial),
+		searches: make(map[cid.Cid]*search),
+		server:   server{owing: make(map[cid.Cid][]*owed)},
+	}
+}
+
+// Next is the time by which Step wants to be called with Wake, if nothing else
+// happens before; zero if it need not be.
+func (m *Machine) Next() time.Time { return m.alarms.next() }
+
+// Stats returns the counts.
+func (m *Machine) Stats() Stats {
+	s := m.stats
+	s.Peers, s.Sessions, s.Wants = len(m.peers), len(m.sessions), len(m.wants)
+	return s
+}
+
+// Step takes an event and returns what is to be done about it. now never goes
+// backwards. The actions are valid until the next Step.
+func (m *Machine) Step(now time.Time, e Event) []Action {
+	m.now = now
+	clear(m.out)
+	m.out = m.out[:0]
+	m.alarms.ring(now)
+	m.handle(e)
+	for len(m.dirty) > 0 {
+		s := m.dirty[0]
+		m.dirty = m.dirty[1:]
+		s.dirty = false
+		m.fill(s)
+	}
+	m.serve()
+	m.flush()
+	return m.out
+}
+
+func (m *Machine) handle(e Event) {
+	switch e := e.(type) {
+	case PeerUp:
+		m.peerUp(e)
+	case PeerDown:
+		m.peerDown(e.Peer)
+	case Received:
+		m.received(e)
+	case Receiving:
+		if r := m.peers[e.Peer]; r != nil {
+			r.useful(m.now)
+		}
+	case Sent:
+		m.sent(e)
+	case Served:
+		m.served(e)
+	case Want:
+		m.want(e)
+	case Drop:
+		m.drop(e)
+	case CloseSession:
+		m.closeSession(e.Session)
+	case Held:
+		m.held(e.Blocks)
+	case Looked:
+		m.looked(e)
+	case Provider:
+		m.provider(e)
+	case Found:
+		m.found(e)
+	case DialFailed:
+		m.dialFailed(e.Peer)
+	}
+}
+
+func (m *Machine) do(a Action) { m.out = append(m.out, a) }
+
+// touch has the session looked at before the Step ends.
+func (m *Machine) touch(s *session) {
+	if !s.dirty && !s.closed {
+		s.dirty = true
+		m.dirty = append(m.dirty, s)
+	}
+}
+
+// jitter is d give or take a quarter.
+func (m *Machine) jitter(d time.Duration) time.Duration {
+	return d*3/4 + time.Duration(m.rng.Int64N(int64(d/2)+1))
+}

@@ -1,0 +1,156 @@
+package swap
+
+import (
+	"github.com/ipfs/go-cid"
+
+	"github.com/p2pnode/p2pnode/block"
+)
+
+func (m *Machine) received(e Received) {
+	r := m.peers[e.Peer]
+	if r == nil {
+		return
+	}
+	if e.JunkSize > 0 {
+		m.junk(r, e.JunkSize)
+	}
+	for _, b := range e.Blocks {
+		m.block(r, b)
+		if m.peers[e.Peer] != r {
+			return // banned
+		}
+	}
+	for _, c := range e.Haves {
+		m.have(r, c)
+	}
+	for _, c := range e.DontHaves {
+		m.dontHave(r, c)
+	}
+	m.watch(r)
+	if e.Full || len(e.Entries) > 0 {
+		m.wanted(r, e)
+	}
+}
+
+func (m *Machine) block(r *remote, b block.Block) {
+	w := m.wants[b.Cid()]
+	if w == nil {
+		if m.late.has(m.now, b.Cid()) {
+			m.stats.DupBlocks++
+			m.stats.DupBytes += int64(b.Size())
+			m.revive(r)
+			return
+		}
+		m.junk(r, b.Size())
+		return
+	}
+	m.stats.BlocksIn++
+	m.stats.BytesIn += int64(b.Size())
+	r.blocks++
+	if a := w.ask(r); a != nil && a.promised && r.credit < 0 {
+		r.credit++
+	}
+	m.heard(r, w)
+	m.revive(r)
+	out := r.out
+	r.window.delivered(m.now, b.Size(), out)
+	m.deliver(w, b, r)
+}
+
+// revive notes that the peer is of use, and ends its backoff.
+func (m *Machine) revive(r *remote) {
+	if !r.stalled.IsZero() {
+		m.alarms.stop(&r.check)
+		for _, s := range r.memberOf {
+			m.touch(s)
+		}
+	}
+	r.useful(m.now)
+	m.watch(r)
+}
+
+// heard takes a round trip sample from an answer about w.
+func (m *Machine) heard(r *remote, w *want) {
+	if a := w.ask(r); a != nil && a.state.open() {
+		r.window.roundTrip(m.now.Sub(a.at))
+	}
+}
+
+func (m *Machine) have(r *remote, c cid.Cid) {
+	w := m.wants[c]
+	if w == nil {
+		return
+	}
+	a := w.ask(r)
+	if a == nil {
+		return // nobody asked: evidence of nothing
+	}
+	m.heard(r, w)
+	if a.state == openBlock && w.holder == r {
+		return // it says that it will
+	}
+	w.note(r, m.now, saidHave)
+	w.ask(r).promised = true
+	for _, s := range w.sessions {
+		m.join(s, r)
+	}
+	if w.holder == nil {
+		m.requeue(w)
+	}
+}
+
+func (m *Machine) dontHave(r *remote, c cid.Cid) {
+	w := m.wants[c]
+	if w == nil {
+		return
+	}
+	a := w.ask(r)
+	if a == nil {
+		return
+	}
+	m.heard(r, w)
+	if a.promised {
+		a.promised = false
+		r.credit--
+		m.do(Report{Peer: r.id, Fault: FaultPromise})
+	}
+	asked := a.state == openBlock || a.state == silent
+	w.note(r, m.now, saidDont)
+	r.useful(m.now)
+	for _, s := range w.sessions {
+		if b := s.member(r); b != nil && asked {
+			b.hits, b.misses = 0.95*b.hits, 0.95*b.misses+1
+		}
+	}
+	m.release(w, r)
+	m.requeue(w)
+	if w.hunt != nil {
+		m.pursue(w)
+	}
+}
+
+// junk charges a peer for bytes that nobody asked for.
+func (m *Machine) junk(r *remote, size int) {
+	m.stats.JunkBytes += int64(size)
+	if gone := m.now.Sub(r.struck); gone > strikeTime {
+		r.strikes = max(0, r.strikes-int(gone/strikeTime))
+		r.struck = m.now
+	}
+	r.strikes++
+	r.junk += size
+	r.credit--
+	m.do(Report{Peer: r.id, Fault: FaultJunk})
+	if r.strikes >= strikesMax || r.junk > junkMax {
+		m.ban(r)
+		return
+	}
+	if len(r.assigned) > 0 {
+		// Most likely a corrupt copy of the oldest: do not wait for more.
+		m.giveUp(r.assigned[0], r)
+	}
+}
+
+func (m *Machine) ban(r *remote) {
+	m.do(Ban{Peer: r.id, For: banTime})
+	m.peerDown(r.id)
+}

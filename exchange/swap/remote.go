@@ -1,0 +1,210 @@
+package swap
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// Limits on what is asked of one peer.
+const (
+	// entriesMax is how many questions may be open at a peer: boxo keeps 1024
+	// wants for each of its peers and drops what is beyond.
+	entriesMax = 512
+	// coalesceTime is how long an entry may wait for others to share a message.
+	coalesceTime = time.Millisecond
+	// unprovenMax is how many wants a peer gets that has delivered nothing yet,
+	// if others have.
+	unprovenMax = 2
+	// junkMax is how many bytes of junk a peer is forgiven.
+	junkMax = 4 << 20
+	// strikesMax is how many blocks of junk a peer is forgiven; one is
+	// forgotten each strikeTime.
+	strikesMax = 3
+	strikeTime = time.Minute
+	banTime    = time.Hour
+)
+
+// remote is a peer as the client sees it; what it wants of us is in its ledger.
+type remote struct {
+	id    peer.ID
+	seq   uint64
+	caps  Caps
+	score float64
+
+	window    window
+	assigned  []*want // oldest first
+	out       int     // bytes that these are estimated at
+	open      int     // questions that are not answered yet, HAVEs included
+	asked     map[*want]struct{}
+	memberOf  []*session
+	blocks    int       // delivered, ever
+	credit    int       // below 0 after broken promises
+	lastHeard time.Time // last useful byte, or when it began to owe
+	stalls    int       // in a row
+	stalled   time.Time // no want before then; zero if fine
+	check     alarm     // looks after deadlines
+	junk      int       // bytes
+	strikes   int
+	struck    time.Time
+
+	outbox    []Entry
+	haves     []presence
+	sending   bool
+	lastFlush time.Time
+	flushAt   alarm
+	retries   int // failed Sends in a row
+
+	ledger ledger
+}
+
+func (m *Machine) peerUp(e PeerUp) {
+	if m.peers[e.Peer] != nil {
+		return
+	}
+	m.seq++
+	r := &remote{id: e.Peer, seq: m.seq, caps: e.Caps, score: e.Score, asked: make(map[*want]struct{})}
+	r.window = window{size: windowStart, rtt: e.RTT}
+	r.check.fire = func() { m.checkDeadlines(r) }
+	r.flushAt.fire = func() {} // flush runs at the end of every Step
+	r.ledger = newLedger(r)
+	m.peers[e.Peer] = r
+	m.order = append(m.order, r)
+	m.introduce(r)
+}
+
+func (m *Machine) peerDown(id peer.ID) {
+	r := m.peers[id]
+	if r == nil {
+		return
+	}
+	delete(m.peers, id)
+	m.order = slices.DeleteFunc(m.order, func(o *remote) bool { return o == r })
+	m.alarms.stop(&r.check)
+	m.alarms.stop(&r.flushAt)
+	m.forgetLedger(r)
+	for _, s := range r.memberOf {
+		s.members = slices.DeleteFunc(s.members, func(b *member) bool { return b.r == r })
+	}
+	r.memberOf = nil
+	for _, w := range r.askedInOrder() {
+		m.release(w, r)
+		w.forget(r)
+		m.requeue(w)
+	}
+}
+
+// askedInOrder lists the wants that the peer was asked about, oldest first.
+func (r *remote) askedInOrder() []*want {
+	list := make([]*want, 0, len(r.asked))
+	for w := range r.asked {
+		list = append(list, w)
+	}
+	slices.SortFunc(list, func(a, b *want) int { return int(int64(a.seq) - int64(b.seq)) })
+	return list
+}
+
+// patience is how long the peer may be silent while it owes something.
+func (r *remote) patience() time.Duration { return max(time.Second, 4*r.window.rtt) }
+
+// useful notes that something came in that was asked for.
+func (r *remote) useful(now time.Time) {
+	r.lastHeard = now
+	r.stalls = 0
+	r.stalled = time.Time{}
+}
+
+// room tells whether another want of size bytes fits into the window.
+func (r *remote) room(size int, proven bool) bool {
+	switch {
+	case r.open >= entriesMax:
+		return false
+	case r.stalls > 0:
+		return len(r.assigned) == 0 // a probe
+	case r.blocks == 0 && proven:
+		return len(r.assigned) < unprovenMax
+	}
+	return len(r.assigned) < blocksMin || r.out+size <= r.window.size
+}
+
+// tier ranks peers: proven ones, unknown ones, doubtful ones.
+func (r *remote) tier() int {
+	switch {
+	case r.credit <= -2 || r.score < 0:
+		return 2
+	case r.blocks == 0:
+		return 1
+	}
+	return 0
+}
+
+// ask puts an entry into the next message.
+func (r *remote) ask(e Entry) {
+	if e.Cancel {
+		// An entry that was not sent yet needs no cancel.
+		for i := range r.outbox {
+			if r.outbox[i].Cid == e.Cid && !r.outbox[i].Cancel {
+				r.outbox = slices.Delete(r.outbox, i, i+1)
+				return
+			}
+		}
+	}
+	r.outbox = append(r.outbox, e)
+}
+
+// flush sends what has gathered: at once if the peer owes nothing else or the
+// last message is a while ago, else when coalesceTime is over.
+func (m *Machine) flush() {
+	for _, r := range m.order {
+		if r.sending || len(r.outbox)+len(r.haves) == 0 {
+			continue
+		}
+		due := r.lastFlush.Add(coalesceTime)
+		if r.open > len(r.outbox) && m.now.Before(due) {
+			m.alarms.set(&r.flushAt, due)
+			continue
+		}
+		m.send(r)
+	}
+}
+
+func (m *Machine) send(r *remote) {
+	s := Send{Peer: r.id}
+	n := min(len(r.outbox), 2*entriesMax)
+	s.Entries = append(s.Entries, r.outbox[:n]...)
+	for i := range s.Entries {
+		if e := &s.Entries[i]; !e.Cancel {
+			m.stats.WantsOut++
+			m.seq++
+			e.Priority = int32(math.MaxInt32 - m.seq%(1<<30))
+			e.SendDontHave = !r.caps.BlocksOnly
+		}
+	}
+	r.outbox = slices.Delete(r.outbox, 0, n)
+	for _, p := range r.haves {
+		if p.have {
+			s.Haves = append(s.Haves, p.cid)
+		} else {
+			s.DontHaves = append(s.DontHaves, p.cid)
+		}
+	}
+	r.haves = r.haves[:0]
+	r.sending, r.lastFlush = true, m.now
+	m.do(s)
+}
+
+func (m *Machine) sent(e Sent) {
+	r := m.peers[e.Peer]
+	if r == nil {
+		return
+	}
+	r.sending = false
+	if !e.Failed {
+		r.retries = 0
+		return
+	}
+	// What was in the message may or may not have arrived: ask again, later.
+	m.stall(r)
+}

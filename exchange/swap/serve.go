@@ -1,0 +1,100 @@
+package swap
+
+import (
+	"slices"
+
+	"github.com/ipfs/go-cid"
+)
+
+// Limits on serving.
+const (
+	// quantum is what a peer may send in one round, in bytes, and about the
+	// size of a reply.
+	quantum = 1 << 20
+	// replyBlocksMax is how many blocks one reply may hold.
+	replyBlocksMax = 1024
+	// repliesMax is how many replies to a peer may be under way: one is
+	// written while the next is read from the store.
+	repliesMax = 2
+)
+
+// activate puts a peer in line to be served.
+func (m *Machine) activate(r *remote) {
+	if l := &r.ledger; !l.active && len(l.queue) > 0 && len(l.replies) < repliesMax {
+		l.active = true
+		m.server.active = append(m.server.active, r)
+	}
+}
+
+// serve begins replies in deficit round robin: each peer in line may send a
+// quantum of bytes, then it is the turn of the next. Weighing the quantum by
+// what a peer has done for us is choking's place.
+func (m *Machine) serve() {
+	for len(m.server.active) > 0 && m.server.sending < m.o.ServingSizeMax {
+		r := m.server.active[0]
+		m.server.active = slices.Delete(m.server.active, 0, 1)
+		l := &r.ledger
+		l.active = false
+		l.deficit += quantum
+		m.reply(r)
+		if len(l.queue) == 0 {
+			l.deficit = 0
+		}
+		m.activate(r)
+	}
+}
+
+// reply begins one reply with as much of the queue as the deficit allows.
+func (m *Machine) reply(r *remote) {
+	l := &r.ledger
+	var p reply
+	var cids []cid.Cid
+	n := 0
+	for ; n < len(l.queue) && len(cids) < replyBlocksMax; n++ {
+		o := l.queue[n]
+		if o.state != owedQueued {
+			continue
+		}
+		if o.size > l.deficit || len(cids) > 0 && p.size+o.size > quantum {
+			break
+		}
+		l.deficit -= o.size
+		p.size += o.size
+		p.sent = append(p.sent, o)
+		cids = append(cids, o.cid)
+		m.settle(o)
+	}
+	l.queue = slices.Delete(l.queue, 0, n)
+	if len(cids) == 0 {
+		return
+	}
+	m.server.seq++
+	p.seq = m.server.seq
+	l.replies = append(l.replies, p)
+	m.server.sending += p.size
+	m.do(Serve{Peer: r.id, Seq: p.seq, Cids: cids, Pending: l.size})
+}
+
+func (m *Machine) served(e Served) {
+	r := m.peers[e.Peer]
+	if r == nil {
+		return
+	}
+	l := &r.ledger
+	i := slices.IndexFunc(l.replies, func(p reply) bool { return p.seq == e.Seq })
+	if i < 0 {
+		return // a reply to an earlier connection
+	}
+	p := l.replies[i]
+	l.replies = slices.Delete(l.replies, i, i+1)
+	m.server.sending -= p.size
+	if !e.Failed {
+		l.sent += int64(e.Size)
+		m.stats.BytesOut += int64(e.Size)
+		m.stats.BlocksOut += int64(len(p.sent) - len(e.Missing))
+		for _, c := range e.Missing {
+			m.answer(r, c, false)
+		}
+	}
+	m.activate(r)
+}

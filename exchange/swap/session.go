@@ -1,0 +1,279 @@
+package swap
+
+import (
+	"slices"
+	"time"
+
+	"github.com/p2pnode/p2pnode/block"
+)
+
+// Limits of a session.
+const (
+	membersMax   = 32  // peers that a session remembers
+	lookAheadMax = 256 // wants that are passed over because their peers are busy
+	// sizeUnknown is what a block is taken for, in bytes, before any was seen.
+	sizeUnknown = 64 << 10
+	// movesMax is how often a want is moved to a faster peer.
+	movesMax = 2
+	// rescueMin is what moving a want must save at least.
+	rescueMin = 20 * time.Millisecond
+)
+
+// session is a group of wants that the same peers can probably serve.
+type session struct {
+	id      uint64
+	wants   map[*want]struct{}
+	retry   []*want // to be asked for again: before all others
+	ready   []*want // to be asked for, oldest first
+	members []*member
+	sizes   map[uint64]int // estimated block size in bytes by codec
+	hunting int
+	leader  *want // the hunting want that asks around for all
+	dirty   bool
+	closed  bool
+}
+
+// member is a peer that has shown to have content of the session.
+type member struct {
+	r            *remote
+	hits, misses float64 // decaying counts of blocks and DONT_HAVEs
+}
+
+// reliable tells whether the peer probably has what it was not asked for yet.
+func (b *member) reliable() bool { return b.misses <= 1+b.hits }
+
+func (m *Machine) session(id uint64) *session {
+	s := m.sessions[id]
+	if s == nil {
+		s = &session{id: id, wants: make(map[*want]struct{}), sizes: make(map[uint64]int)}
+		m.sessions[id] = s
+	}
+	return s
+}
+
+func (m *Machine) closeSession(id uint64) {
+	s := m.sessions[id]
+	if s == nil {
+		return
+	}
+	for _, w := range inOrder(s.wants) {
+		m.leave(w, s)
+	}
+	for _, b := range s.members {
+		b.r.memberOf = slices.DeleteFunc(b.r.memberOf, func(o *session) bool { return o == s })
+	}
+	s.closed = true
+	delete(m.sessions, id)
+	m.leaveSearches(s)
+}
+
+func inOrder(set map[*want]struct{}) []*want {
+	list := make([]*want, 0, len(set))
+	for w := range set {
+		list = append(list, w)
+	}
+	slices.SortFunc(list, func(a, b *want) int { return int(int64(a.seq) - int64(b.seq)) })
+	return list
+}
+
+func (s *session) member(r *remote) *member {
+	for _, b := range s.members {
+		if b.r == r {
+			return b
+		}
+	}
+	return nil
+}
+
+// join remembers that r has content of the session.
+func (m *Machine) join(s *session, r *remote) *member {
+	b := s.member(r)
+	if b == nil {
+		if len(s.members) == membersMax {
+			worst := slices.MaxFunc(s.members, func(a, b *member) int { return a.r.tier() - b.r.tier() })
+			if worst.r.tier() <= r.tier() {
+				return &member{r: r}
+			}
+			s.members = slices.DeleteFunc(s.members, func(b *member) bool { return b == worst })
+			worst.r.memberOf = slices.DeleteFunc(worst.r.memberOf, func(o *session) bool { return o == s })
+		}
+		b = &member{r: r}
+		s.members = append(s.members, b)
+		r.memberOf = append(r.memberOf, s)
+		m.touch(s)
+	}
+	return b
+}
+
+// served notes that r delivered b.
+func (s *session) served(m *Machine, r *remote, b block.Block) {
+	e := m.join(s, r)
+	e.hits, e.misses = 0.95*e.hits+1, 0.95*e.misses
+	codec := b.Cid().Prefix().Codec
+	if old, known := s.sizes[codec]; known {
+		s.sizes[codec] = (3*old + b.Size()) / 4
+	} else {
+		s.sizes[codec] = b.Size()
+	}
+}
+
+// estimate guesses the size of the block in bytes.
+func (m *Machine) estimate(w *want) int {
+	codec := w.cid.Prefix().Codec
+	for _, s := range w.sessions {
+		if size, known := s.sizes[codec]; known {
+			return max(size, 64)
+		}
+	}
+	return sizeUnknown
+}
+
+// fill assigns what is ready, as far as windows allow.
+func (m *Machine) fill(s *session) {
+	if len(s.retry) > 0 {
+		s.ready = append(slices.Clone(s.retry), s.ready...)
+		s.retry = nil
+	}
+	kept, passed := 0, 0
+	i := 0
+	for ; i < len(s.ready) && passed < lookAheadMax; i++ {
+		w := s.ready[i]
+		if m.wants[w.cid] != w || w.holder != nil || w.hunt != nil || !slices.Contains(w.sessions, s) {
+			continue
+		}
+		r, hope := m.pick(w)
+		switch {
+		case r != nil:
+			w.queued = false
+			m.assign(w, r)
+			continue
+		case !hope && s.hunting < huntsMax:
+			w.queued = false
+			m.beginHunt(w)
+			continue
+		case !s.roomy():
+			passed = lookAheadMax
+		}
+		s.ready[kept] = w
+		kept++
+		passed++
+	}
+	s.ready = slices.Delete(s.ready, kept, i)
+	if len(s.ready) == 0 {
+		m.rescue(s)
+	}
+}
+
+// roomy tells whether any peer of the session could take another want.
+func (s *session) roomy() bool {
+	for _, b := range s.members {
+		if b.r.stalled.IsZero() && b.r.room(64, true) {
+			return true
+		}
+	}
+	return false
+}
+
+// pick chooses whom to ask for a block: of those that may well have it, in the
+// best tier, the one that would deliver it first. hope means that somebody
+// could, but is busy.
+func (m *Machine) pick(w *want) (best *remote, hope bool) {
+	size := m.estimate(w)
+	proven := false
+	for _, s := range w.sessions {
+		for _, b := range s.members {
+			proven = proven || b.r.blocks > 0 && b.r.stalled.IsZero()
+		}
+	}
+	var hopeful *remote
+	consider := func(r *remote) {
+		if !r.stalled.IsZero() || w.refused(r) {
+			return
+		}
+		if hopeful == nil || r.tier() < hopeful.tier() {
+			hopeful = r
+		}
+		if !r.room(size, proven) {
+			return
+		}
+		if best == nil || r.tier() < best.tier() || r.tier() == best.tier() &&
+			r.window.finish(r.out+size) < best.window.finish(best.out+size) {
+			best = r
+		}
+	}
+	for _, a := range w.asks {
+		if a.state == saidHave || a.state == provider {
+			consider(a.r)
+		}
+	}
+	for _, s := range w.sessions {
+		for _, b := range s.members {
+			if b.reliable() {
+				consider(b.r)
+			}
+		}
+	}
+	if best != nil && best.tier() == 2 && hopeful.tier() < 2 {
+		best = nil // rather wait for a good peer than trust a doubtful one
+	}
+	return best, hopeful != nil
+}
+
+// refused tells whether r has been asked for the block in vain.
+func (w *want) refused(r *remote) bool {
+	a := w.ask(r)
+	return a != nil && (a.state == saidDont || a.state == silent || a.state == openBlock)
+}
+
+// rescue gives an idle peer the want that would otherwise arrive last, if the
+// idle peer would be faster by far.
+func (m *Machine) rescue(s *session) {
+	for _, b := range s.members {
+		r := b.r
+		if r.blocks == 0 || !r.stalled.IsZero() || len(r.assigned) > 0 || !b.reliable() {
+			continue
+		}
+		var worst *want
+		var latest time.Duration
+		for _, h := range m.order {
+			if w := h.lastOf(s, r); w != nil {
+				if t := m.arrival(h); worst == nil || t > latest {
+					worst, latest = w, t
+				}
+			}
+		}
+		if worst == nil || latest < 2*r.window.finish(worst.size)+rescueMin {
+			continue
+		}
+		late := worst.holder
+		m.release(worst, late)
+		worst.note(late, m.now, silent)
+		late.ask(Entry{Cid: worst.cid, Cancel: true})
+		worst.moves++
+		m.assign(worst, r)
+	}
+}
+
+// lastOf is the want of the session that r will deliver last, if it can be
+// moved to another peer.
+func (r *remote) lastOf(s *session, to *remote) *want {
+	if r == to {
+		return nil
+	}
+	for _, w := range slices.Backward(r.assigned) {
+		if w.moves < movesMax && !w.refused(to) && slices.Contains(w.sessions, s) {
+			return w
+		}
+	}
+	return nil
+}
+
+// arrival estimates when all that r owes will be there. A peer that is late
+// already is taken to need as long again.
+func (m *Machine) arrival(r *remote) time.Duration {
+	gone := m.now.Sub(r.lastHeard)
+	if left := r.window.finish(r.out) - gone; left > 0 {
+		return left
+	}
+	return gone
+}

@@ -1,0 +1,92 @@
+package swap
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	stallsMax = 6 // doublings of the backoff after a stall
+	stallTime = time.Second
+)
+
+// watch has the peer's deadlines looked after.
+func (m *Machine) watch(r *remote) {
+	if len(r.assigned) == 0 {
+		m.alarms.stop(&r.check)
+		return
+	}
+	due := r.lastHeard.Add(r.patience())
+	if d := r.assigned[0].deadline; d.Before(due) {
+		due = d
+	}
+	if !due.After(m.now) {
+		due = m.now.Add(time.Millisecond)
+	}
+	m.alarms.set(&r.check, due)
+}
+
+// checkDeadlines runs when a deadline of the peer may be over, or its backoff.
+func (m *Machine) checkDeadlines(r *remote) {
+	if !r.stalled.IsZero() {
+		m.tryAgain(r)
+		return
+	}
+	if len(r.assigned) == 0 {
+		return
+	}
+	if !m.now.Before(r.lastHeard.Add(r.patience())) {
+		m.stall(r)
+		return
+	}
+	for _, w := range slices.Clone(r.assigned) {
+		if w.holder == r && !m.now.Before(w.deadline) {
+			m.giveUp(w, r) // it sends other things, but not this
+		}
+	}
+	m.watch(r)
+}
+
+// giveUp takes an overdue want back. The peer may still deliver it, so it is
+// told to forget it only when somebody else has.
+func (m *Machine) giveUp(w *want, r *remote) {
+	if a := w.ask(r); a != nil && a.promised {
+		a.promised = false
+		r.credit--
+		m.do(Report{Peer: r.id, Fault: FaultPromise})
+	}
+	w.note(r, m.now, silent)
+	m.release(w, r)
+	m.requeue(w)
+}
+
+// stall takes all wants back from a silent peer and leaves it alone for a
+// while, longer each time.
+func (m *Machine) stall(r *remote) {
+	r.stalls = min(r.stalls+1, stallsMax)
+	r.stalled = m.now.Add(m.jitter(stallTime << (r.stalls - 1)))
+	m.alarms.set(&r.check, r.stalled)
+	if len(r.assigned) > 0 {
+		m.do(Report{Peer: r.id, Fault: FaultStall})
+	}
+	r.window.size = windowStart
+	for _, w := range slices.Clone(r.assigned) {
+		m.giveUp(w, r)
+	}
+}
+
+// tryAgain ends the backoff of a stalled peer with a probe: one want that
+// nobody else has taken.
+func (m *Machine) tryAgain(r *remote) {
+	r.stalled = time.Time{}
+	for _, w := range r.askedInOrder() {
+		a := w.ask(r)
+		if w.holder == nil && (a.state == silent || a.state == saidHave || a.state == provider) {
+			m.assign(w, r)
+			return
+		}
+	}
+	for _, s := range r.memberOf {
+		m.touch(s)
+	}
+}

@@ -1,0 +1,75 @@
+package swap
+
+import (
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// PeerStats is what the machine knows of a peer. Sizes are in bytes.
+type PeerStats struct {
+	Peer      peer.ID
+	BlocksIn  int
+	BytesOut  int64
+	Rate      float64 // bytes/s that it delivers
+	RTT       time.Duration
+	Window    int // bytes that may be asked of it at a time
+	Asked     int // bytes that are asked of it
+	Wants     int // its wants that we keep
+	Queued    int // bytes that wait to be sent to it
+	Credit    int // below 0 after broken promises
+	Stalled   bool
+	BlockOnly bool // speaks no HAVE
+}
+
+// Table describes all connected peers, oldest first.
+func (m *Machine) Table() []PeerStats {
+	t := make([]PeerStats, len(m.order))
+	for i, r := range m.order {
+		t[i] = PeerStats{
+			Peer: r.id, BlocksIn: r.blocks, BytesOut: r.ledger.sent,
+			Rate: r.window.rate, RTT: r.window.rtt, Window: r.window.size, Asked: r.out,
+			Wants: len(r.ledger.wants), Queued: r.ledger.size,
+			Credit: r.credit, Stalled: !r.stalled.IsZero(), BlockOnly: r.caps.BlocksOnly,
+		}
+	}
+	return t
+}
+
+// SessionInfo describes a session.
+type SessionInfo struct {
+	Peers, Wants int
+	Phase        string // "idle", "fetching", "asking", "searching" or "connecting"
+}
+
+// SessionInfo describes the session with the given ID.
+func (m *Machine) SessionInfo(id uint64) SessionInfo {
+	s := m.sessions[id]
+	if s == nil {
+		return SessionInfo{Phase: "idle"}
+	}
+	i := SessionInfo{Peers: len(s.members), Wants: len(s.wants), Phase: "fetching"}
+	switch l := s.leader; {
+	case len(s.wants) == 0:
+		i.Phase = "idle"
+	case l == nil || l.holder != nil:
+	case l.hunt.dialing > 0:
+		i.Phase = "connecting"
+	case l.hunt.searching:
+		i.Phase = "searching"
+	default:
+		i.Phase = "asking"
+	}
+	return i
+}
+
+// SessionPeers lists the peers that had something of the session.
+func (m *Machine) SessionPeers(id uint64) []peer.ID {
+	var list []peer.ID
+	if s := m.sessions[id]; s != nil {
+		for _, b := range s.members {
+			list = append(list, b.r.id)
+		}
+	}
+	return list
+}

@@ -1,0 +1,213 @@
+package swap
+
+import (
+	"slices"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/p2pnode/p2pnode/block"
+)
+
+// want is a block that sessions wait for.
+type want struct {
+	cid      cid.Cid
+	seq      uint64
+	born     time.Time
+	sessions []*session
+
+	holder   *remote // who is to send it; nil if nobody
+	since    time.Time
+	deadline time.Time
+	size     int // bytes it was estimated at when it was assigned
+	moves    int // rescues
+	asks     []ask
+	queued   bool // in the queue of a session
+
+	hunt *hunt // nil unless nobody known could be asked
+}
+
+// ask is what a peer was asked about a want, and what it said.
+type ask struct {
+	r        *remote
+	at       time.Time
+	state    answer
+	promised bool // it said that it has the block, and did not send it yet
+}
+
+// answer is dated by ask.at.
+type answer uint8
+
+const (
+	openHave  answer = iota // asked for HAVE
+	openBlock               // asked for the block
+	saidHave
+	saidDont
+	silent   // did not answer in time; may still
+	provider // was named by a search
+)
+
+func (a answer) open() bool { return a == openHave || a == openBlock }
+
+func (w *want) ask(r *remote) *ask {
+	for i := range w.asks {
+		if w.asks[i].r == r {
+			return &w.asks[i]
+		}
+	}
+	return nil
+}
+
+// note sets what r was asked or said, and returns what it was before.
+func (w *want) note(r *remote, now time.Time, state answer) {
+	a := w.ask(r)
+	if a == nil {
+		w.asks = append(w.asks, ask{r: r})
+		a = &w.asks[len(w.asks)-1]
+		r.asked[w] = struct{}{}
+	} else if a.state.open() {
+		r.open--
+	}
+	if state.open() {
+		r.open++
+	}
+	a.state, a.at = state, now
+}
+
+func (w *want) forget(r *remote) {
+	if a := w.ask(r); a != nil {
+		if a.state.open() {
+			r.open--
+		}
+		w.asks = slices.DeleteFunc(w.asks, func(a ask) bool { return a.r == r })
+	}
+	delete(r.asked, w)
+}
+
+func (m *Machine) want(e Want) {
+	s := m.session(e.Session)
+	for _, c := range e.Cids {
+		w := m.wants[c]
+		if w == nil {
+			m.seq++
+			w = &want{cid: c, seq: m.seq, born: m.now}
+			m.wants[c] = w
+		}
+		if slices.Contains(w.sessions, s) {
+			continue
+		}
+		w.sessions = append(w.sessions, s)
+		s.wants[w] = struct{}{}
+		if w.holder == nil {
+			s.ready = append(s.ready, w)
+			w.queued = true
+		}
+	}
+	m.touch(s)
+}
+
+func (m *Machine) drop(e Drop) {
+	s := m.sessions[e.Session]
+	if s == nil {
+		return
+	}
+	for _, c := range e.Cids {
+		if w := m.wants[c]; w != nil {
+			m.leave(w, s)
+		}
+	}
+	m.touch(s)
+}
+
+// leave ends the interest of a session, and the want if it was the last.
+func (m *Machine) leave(w *want, s *session) {
+	w.sessions = slices.DeleteFunc(w.sessions, func(o *session) bool { return o == s })
+	delete(s.wants, w)
+	if len(w.sessions) == 0 {
+		m.end(w, nil)
+	}
+}
+
+// assign asks r for the block.
+func (m *Machine) assign(w *want, r *remote) {
+	w.holder, w.since = r, m.now
+	w.size = m.estimate(w)
+	w.deadline = m.now.Add(r.patience() + 4*r.window.finish(r.out+w.size))
+	if len(r.assigned) == 0 {
+		r.window.begin(m.now)
+		r.lastHeard = m.now
+	}
+	r.assigned = append(r.assigned, w)
+	r.out += w.size
+	w.note(r, m.now, openBlock)
+	r.ask(Entry{Cid: w.cid})
+	m.watch(r)
+}
+
+// release takes the want back from r, if r has it.
+func (m *Machine) release(w *want, r *remote) {
+	if r == nil || w.holder != r {
+		return
+	}
+	w.holder = nil
+	if i := slices.Index(r.assigned, w); i >= 0 {
+		r.assigned = slices.Delete(r.assigned, i, i+1)
+		r.out -= w.size
+	}
+	for _, s := range r.memberOf {
+		m.touch(s) // r has room
+	}
+}
+
+// requeue looks for somebody else.
+func (m *Machine) requeue(w *want) {
+	if m.wants[w.cid] != w || w.holder != nil {
+		return
+	}
+	if w.hunt != nil {
+		m.pursue(w)
+		return
+	}
+	for _, s := range w.sessions {
+		if !w.queued {
+			s.retry = append(s.retry, w)
+		}
+		m.touch(s)
+	}
+	w.queued = true
+}
+
+// deliver ends a want well.
+func (m *Machine) deliver(w *want, b block.Block, r *remote) {
+	for _, s := range w.sessions {
+		s.served(m, r, b)
+	}
+	m.do(Deliver{Block: b, From: r.id})
+	m.end(w, r)
+}
+
+// fail ends a want badly.
+func (m *Machine) fail(w *want, reason Reason) {
+	m.stats.Failed++
+	m.do(Fail{Cid: w.cid, Reason: reason})
+	m.end(w, nil)
+}
+
+// end forgets a want, and cancels it with everybody but from.
+func (m *Machine) end(w *want, from *remote) {
+	delete(m.wants, w.cid)
+	m.late.add(m.now, w.cid)
+	m.release(w, w.holder)
+	for _, a := range slices.Clone(w.asks) {
+		if a.r != from && a.state != provider && a.state != saidHave {
+			a.r.ask(Entry{Cid: w.cid, Cancel: true})
+		}
+		w.forget(a.r)
+	}
+	for _, s := range w.sessions {
+		delete(s.wants, w)
+		m.touch(s)
+	}
+	m.endHunt(w)
+	w.sessions = nil
+}

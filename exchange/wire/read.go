@@ -1,0 +1,76 @@
+package wire
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+const (
+	// bufferMin is the buffer in bytes that a message gets before any of it has
+	// arrived; it then doubles each time it is full.
+	bufferMin = 16 << 10
+	// readAhead is the size in bytes of the buffer under the Reader: most small
+	// messages cost one read of the stream.
+	readAhead = 4 << 10
+)
+
+// Gate is asked before the buffer of a message grows from have to want bytes,
+// where have bytes have arrived. It may set deadlines and reserve memory; its
+// error ends the read.
+type Gate func(have, want int) error
+
+// Reader reads messages from a stream. It is not safe for concurrent use.
+type Reader struct {
+	r *bufio.Reader
+}
+
+// NewReader reads messages from r.
+func NewReader(r io.Reader) *Reader {
+	return &Reader{r: bufio.NewReaderSize(r, readAhead)}
+}
+
+// Length waits for the next message and returns its declared length. The error
+// is io.EOF if the stream ended properly between two messages.
+func (r *Reader) Length() (int, error) {
+	n, err := binary.ReadUvarint(r.r)
+	if err == io.EOF { // not wrapped: io.ErrUnexpectedEOF is a torn length
+		return 0, io.EOF
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read message length: %w", err)
+	}
+	if n > MessageSizeMax {
+		return 0, fmt.Errorf("read message of %d bytes: %w", n, ErrLimit)
+	}
+	return int(n), nil
+}
+
+// Body reads the length bytes of a message and decodes them. gate may be nil.
+// The Message refers to memory that nothing else uses.
+func (r *Reader) Body(length int, gate Gate) (Message, error) {
+	if gate == nil {
+		gate = func(int, int) error { return nil }
+	}
+	buf := []byte(nil)
+	for have := 0; have < length; {
+		want := min(length, max(bufferMin, 2*have))
+		if err := gate(have, want); err != nil {
+			return Message{}, fmt.Errorf("read message: %w", err)
+		}
+		grown := make([]byte, want)
+		copy(grown, buf)
+		buf = grown
+		n, err := io.ReadFull(r.r, buf[have:])
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return Message{}, fmt.Errorf("read message: %d of %d bytes: %w", have+n, length, err)
+		}
+		have += n
+	}
+	return Decode(buf)
+}
