@@ -85,6 +85,8 @@ func Code(err error) int {
 	return -1
 }
 
+var errEnded = errors.New("the process has ended")
+
 // Process is a running program.
 type Process struct {
 	command Command
@@ -186,7 +188,7 @@ func (p *Process) Await(ctx context.Context, match func(line string) bool) (stri
 			}
 		}
 		if next = after; ended {
-			return "", fmt.Errorf("await a line of %s: it has ended: %v\n%s", p.command, p.err, p.Tail())
+			return "", fmt.Errorf("await a line of %s: %w", p.command, errors.Join(errEnded, p.err))
 		}
 		select {
 		case <-grown:
