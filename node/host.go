@@ -1,0 +1,153 @@
+package node
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/pnet"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+const (
+	// connsLow and connsHigh are the connections kept when too many are open,
+	// and how many are too many. Home routers track a few hundred at best.
+	connsLow  = 96
+	connsHigh = 160
+	// connGrace is how long a new connection is safe from being trimmed.
+	connGrace = 20 * time.Second
+	// quicDelay is the head start of TCP over QUIC on private addresses.
+	quicDelay = 150 * time.Millisecond
+)
+
+// defaultListen is tried first; anyPort if one of its ports is taken.
+var (
+	defaultListen = []string{
+		"/ip4/0.0.0.0/tcp/4101", "/ip4/0.0.0.0/udp/4101/quic-v1",
+		"/ip6/::/tcp/4101", "/ip6/::/udp/4101/quic-v1",
+	}
+	anyPort = []string{
+		"/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1",
+		"/ip6/::/tcp/0", "/ip6/::/udp/0/quic-v1",
+	}
+)
+
+// newHost makes the libp2p host. It maps no port on the router and uses no
+// relay: a node does to its network what its owner asked for, and no more.
+func newHost(key crypto.PrivKey, o Options) (host.Host, error) {
+	conns, err := connmgr.NewConnManager(connsLow, connsHigh, connmgr.WithGracePeriod(connGrace))
+	if err != nil {
+		return nil, fmt.Errorf("make host: %w", err)
+	}
+	opts := []libp2p.Option{
+		libp2p.Identity(key),
+		libp2p.UserAgent("p2pnode"),
+		libp2p.ConnectionManager(conns),
+		libp2p.DisableMetrics(),
+		libp2p.DisableRelay(),
+		libp2p.SwarmOpts(swarm.WithDialRanker(rankDials)),
+	}
+	if len(o.PSK) > 0 {
+		if len(o.PSK) != 32 {
+			return nil, fmt.Errorf("make host: pre-shared key has %d bytes, not 32", len(o.PSK))
+		}
+		opts = append(opts, libp2p.PrivateNetwork(pnet.PSK(o.PSK)), libp2p.Transport(tcp.NewTCPTransport))
+	}
+	opts = append(opts, o.Libp2p...)
+
+	tries := [][]string{o.Listen}
+	if o.Listen == nil {
+		tries = [][]string{defaultListen, anyPort}
+		if o.Repo == "" {
+			tries = [][]string{anyPort}
+		}
+	}
+	for _, addrs := range tries {
+		if len(o.PSK) > 0 && o.Listen == nil {
+			addrs = withoutQUIC(addrs)
+		}
+		var h host.Host
+		h, err = listen(addrs, opts)
+		if err == nil {
+			return h, nil
+		}
+	}
+	return nil, err
+}
+
+// listen makes a host that listens on every one of addrs, or none: a port that
+// is taken must not silently cost a transport.
+func listen(addrs []string, opts []libp2p.Option) (host.Host, error) {
+	h, err := libp2p.New(append(opts, libp2p.NoListenAddrs)...)
+	if err != nil {
+		return nil, fmt.Errorf("make host: %w", err)
+	}
+	for _, text := range addrs {
+		addr, err := ma.NewMultiaddr(text)
+		if err == nil {
+			err = h.Network().Listen(addr)
+		}
+		if err != nil && !optional(addr) {
+			h.Close()
+			return nil, fmt.Errorf("listen on %s: %w", text, err)
+		}
+	}
+	return h, nil
+}
+
+// optional tells whether addr may fail to be listened on: machines without IPv6 are common.
+func optional(addr ma.Multiaddr) bool {
+	if len(addr) == 0 {
+		return false
+	}
+	v, err := addr.ValueForProtocol(ma.P_IP6)
+	return err == nil && v == "::"
+}
+
+func withoutQUIC(addrs []string) []string {
+	var kept []string
+	for _, text := range addrs {
+		if a, err := ma.NewMultiaddr(text); err == nil && isQUIC(a) {
+			continue
+		}
+		kept = append(kept, text)
+	}
+	return kept
+}
+
+func isQUIC(a ma.Multiaddr) bool {
+	_, err := a.ValueForProtocol(ma.P_QUIC_V1)
+	return err == nil
+}
+
+// rankDials prefers TCP to QUIC on loopback and private addresses, where
+// kernel TCP carries three times the bytes per processor second; elsewhere
+// libp2p's own ranking holds (QUIC first: one round trip less, better through NATs).
+func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
+	var private, public []ma.Multiaddr
+	tcpFirst := false
+	for _, a := range addrs {
+		if manet.IsPrivateAddr(a) {
+			private = append(private, a)
+			tcpFirst = tcpFirst || !isQUIC(a)
+		} else {
+			public = append(public, a)
+		}
+	}
+	ranked := swarm.DefaultDialRanker(public)
+	for _, a := range private {
+		d := network.AddrDelay{Addr: a}
+		if isQUIC(a) && tcpFirst {
+			d.Delay = quicDelay
+		}
+		ranked = append(ranked, d)
+	}
+	return ranked
+}

@@ -1,0 +1,226 @@
+package node
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	ds "github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/query"
+
+	"github.com/p2pnode/p2pnode/unixfs"
+)
+
+// pinNameSizeMax bounds a pin's name in bytes.
+const pinNameSizeMax = 255
+
+// Errors of pins that callers decide on.
+var (
+	// ErrNotPinned means that there is no such pin.
+	ErrNotPinned = errors.New("not pinned")
+	// ErrPinsDamaged means that the pins cannot be proven complete: their
+	// number or digest is not what the last change left. Nothing is collected
+	// while that is so.
+	ErrPinsDamaged = errors.New("pins are damaged")
+)
+
+// Pin keeps a whole DAG from being collected.
+type Pin struct {
+	Cid     cid.Cid   `json:"cid"`
+	Name    string    `json:"name,omitempty"`
+	Created time.Time `json:"created"`
+}
+
+// pins is the set of pins, one record each, with a summary that every change
+// rewrites in the same transaction. A database that has silently lost a record
+// no longer agrees with its summary, and a collector that would take the lost
+// pin's blocks for garbage finds out.
+type pins struct {
+	state ds.Batching
+
+	mu  sync.Mutex
+	sum pinSummary
+}
+
+// pinSummary counts the records and XORs their hashes.
+type pinSummary struct {
+	Count  int      `json:"count"`
+	Digest [32]byte `json:"digest"`
+}
+
+var (
+	pinPrefix  = ds.NewKey("/pins")
+	pinSumKey  = ds.NewKey("/pinsummary")
+	errNoEntry = ds.ErrNotFound
+)
+
+func pinKey(c cid.Cid) ds.Key { return pinPrefix.ChildString(c.String()) }
+
+// fold adds a record to the summary, or takes it out again: XOR is its own inverse.
+func (s *pinSummary) fold(key ds.Key, value []byte, count int) {
+	h := sha256.New()
+	h.Write(key.Bytes())
+	h.Write([]byte{0})
+	h.Write(value)
+	for i, b := range h.Sum(nil) {
+		s.Digest[i] ^= b
+	}
+	s.Count += count
+}
+
+func openPins(ctx context.Context, state ds.Batching) (*pins, error) {
+	p := &pins{state: state}
+	text, err := state.Get(ctx, pinSumKey)
+	if errors.Is(err, errNoEntry) {
+		return p, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open pins: %w", err)
+	}
+	if err := json.Unmarshal(text, &p.sum); err != nil {
+		return nil, fmt.Errorf("open pins: %w: %w", ErrPinsDamaged, err)
+	}
+	return p, nil
+}
+
+// put writes or replaces a pin; it is on disk when put returns.
+func (p *pins) put(ctx context.Context, pin Pin) error {
+	value, err := json.Marshal(pin)
+	if err != nil {
+		return err
+	}
+	return p.change(ctx, pin.Cid, value)
+}
+
+// remove deletes a pin, or returns ErrNotPinned.
+func (p *pins) remove(ctx context.Context, c cid.Cid) error {
+	return p.change(ctx, c, nil)
+}
+
+func (p *pins) change(ctx context.Context, c cid.Cid, value []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key, sum := pinKey(c), p.sum
+	old, err := p.state.Get(ctx, key)
+	switch {
+	case err == nil:
+		sum.fold(key, old, -1)
+	case !errors.Is(err, errNoEntry):
+		return err
+	case value == nil:
+		return fmt.Errorf("unpin %s: %w", c, ErrNotPinned)
+	}
+	b, err := p.state.Batch(ctx)
+	if err != nil {
+		return err
+	}
+	if value != nil {
+		sum.fold(key, value, 1)
+		err = b.Put(ctx, key, value)
+	} else {
+		err = b.Delete(ctx, key)
+	}
+	text, jsonErr := json.Marshal(sum)
+	if err := errors.Join(err, jsonErr, b.Put(ctx, pinSumKey, text)); err != nil {
+		return err
+	}
+	if err := b.Commit(ctx); err != nil {
+		return err
+	}
+	p.sum = sum
+	return nil
+}
+
+// list returns all pins after proving that they are all there.
+func (p *pins) list(ctx context.Context) ([]Pin, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	res, err := p.state.Query(ctx, query.Query{Prefix: pinPrefix.String()})
+	if err != nil {
+		return nil, fmt.Errorf("list pins: %w", err)
+	}
+	defer res.Close()
+	var (
+		list []Pin
+		sum  pinSummary
+	)
+	for r := range res.Next() {
+		if r.Error != nil {
+			return nil, fmt.Errorf("list pins: %w", r.Error)
+		}
+		var pin Pin
+		if err := json.Unmarshal(r.Value, &pin); err != nil {
+			return nil, fmt.Errorf("read pin %s: %w: %w", r.Key, ErrPinsDamaged, err)
+		}
+		sum.fold(ds.RawKey(r.Key), r.Value, 1)
+		list = append(list, pin)
+	}
+	if sum != p.sum {
+		return nil, fmt.Errorf("list pins: found %d, expected %d: %w", sum.Count, p.sum.Count, ErrPinsDamaged)
+	}
+	return list, nil
+}
+
+// Pin fetches everything below path and keeps it. When it returns nil, the
+// blocks and the pin are on disk. A pin of that root that exists gets the new
+// name.
+func (n *Node) Pin(ctx context.Context, path unixfs.Path, name string, progress func(unixfs.Totals)) (cid.Cid, error) {
+	if len(name) > pinNameSizeMax {
+		return cid.Undef, fmt.Errorf("pin %s: name of %d bytes (limit %d)", path, len(name), pinNameSizeMax)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g := n.Session(ctx)
+	link, err := unixfs.Resolve(ctx, g, path)
+	if err != nil {
+		return cid.Undef, err
+	}
+	root := link.Cid
+	n.store.hold(root)
+	defer n.store.drop(root)
+	if _, err := unixfs.Fetch(ctx, g, root, unixfs.FetchOptions{Progress: progress}); err != nil {
+		return cid.Undef, fmt.Errorf("pin %s: %w", path, err)
+	}
+	if err := g.flush(ctx); err != nil {
+		return cid.Undef, fmt.Errorf("pin %s: %w", path, err)
+	}
+	if err := n.pins.put(ctx, Pin{Cid: root, Name: name, Created: time.Now().UTC()}); err != nil {
+		return cid.Undef, fmt.Errorf("pin %s: %w", path, err)
+	}
+	return root, n.provide(ctx, root)
+}
+
+// Unpin lets go of a pinned root; its blocks stay until they are collected. The
+// error is ErrNotPinned when it has no pin.
+func (n *Node) Unpin(ctx context.Context, root cid.Cid) error {
+	return n.pins.remove(ctx, root)
+}
+
+// Pins returns every pin, or an error that is ErrPinsDamaged when some are
+// lost.
+func (n *Node) Pins(ctx context.Context) iter.Seq2[Pin, error] {
+	return func(yield func(Pin, error) bool) {
+		list, err := n.pins.list(ctx)
+		if err != nil {
+			yield(Pin{}, err)
+			return
+		}
+		for _, p := range list {
+			if !yield(p, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (p *pins) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sum.Count
+}

@@ -1,0 +1,35 @@
+package node
+
+import (
+	"github.com/p2pnode/p2pnode/blockstore/disk"
+	"github.com/p2pnode/p2pnode/dht"
+	"github.com/p2pnode/p2pnode/exchange"
+	"github.com/p2pnode/p2pnode/gossip"
+)
+
+// Stats is a snapshot of every part of the node. Parts that it does not have
+// are left out.
+type Stats struct {
+	ID       string          `json:"id"`
+	Peers    int             `json:"peers"`
+	Pins     int             `json:"pins"`
+	Store    *disk.Stats     `json:"store,omitempty"`
+	Exchange *exchange.Stats `json:"exchange,omitempty"`
+	DHT      *dht.Stats      `json:"dht,omitempty"`
+	Gossip   *gossip.Stats   `json:"gossip,omitempty"`
+}
+
+// Stats returns counters of every part of the node.
+func (n *Node) Stats() Stats {
+	s := Stats{ID: n.id.String(), Pins: n.pins.count()}
+	if n.disk != nil {
+		st := n.disk.Stats()
+		s.Store = &st
+	}
+	if n.host != nil {
+		s.Peers = len(n.host.Network().Peers())
+		x, d, g := n.exchange.Stats(), n.dht.Stats(), n.gossip.Stats()
+		s.Exchange, s.DHT, s.Gossip = &x, &d, &g
+	}
+	return s
+}
