@@ -1,9 +1,9 @@
 package gateway_test
 
 import (
+	"bufio"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -63,21 +63,20 @@ func FuzzRequest(f *testing.F) {
 	d.must(err)
 	names := strings.NewReplacer("ROOT", root.Cid().String(), "GONE", gone.Cid().String())
 	f.Fuzz(func(t *testing.T, path, query, ranges, host string) {
-		target := &url.URL{Path: "/" + strings.TrimPrefix(names.Replace(path), "/"), RawQuery: names.Replace(query)}
-		for _, accept := range []string{"", "text/html", "application/vnd.ipld.car; dups=y"} {
-			r := httptest.NewRequest(http.MethodGet, "/", nil)
-			r.URL, r.Host, r.RequestURI = target, names.Replace(host), target.RequestURI()
-			if ranges != "" {
-				r.Header.Set("Range", ranges)
+		head := "GET " + names.Replace(path+"?"+query) + " HTTP/1.1\r\nHost: " + names.Replace(host) + "\r\nRange: " + ranges + "\r\n"
+		for _, accept := range []string{"*/*", "text/html", "application/vnd.ipld.car; dups=y"} {
+			r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head + "Accept: " + accept + "\r\n\r\n")))
+			if err != nil {
+				return // net/http lets nobody see it
 			}
-			if accept != "" {
-				r.Header.Set("Accept", accept)
+			if ranges == "" {
+				r.Header.Del("Range")
 			}
 			w := httptest.NewRecorder()
-			serve(t, h, w, r)
+			serve(t, h, w, r.WithContext(t.Context()))
 			switch w.Code {
 			case http.StatusInternalServerError, http.StatusServiceUnavailable:
-				t.Errorf("%s at %q, range %q: status %d: %.300s", r.RequestURI, r.Host, ranges, w.Code, w.Body)
+				t.Errorf("%s at %q, range %q: status %d: %.300s", r.RequestURI, host, ranges, w.Code, w.Body)
 			}
 			if w.Body.Len() > 4<<20 {
 				t.Errorf("%s: %d bytes", r.RequestURI, w.Body.Len())
