@@ -153,6 +153,7 @@ func (d *DHT) Run(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("start reprovider: %w", err), c.Close())
 	}
 	d.gate.open(c)
+	d.fresh.take() // the backlog, read from the journal, begins with it
 
 	var tasks errgroup.Group
 	tasks.Go(func() error { d.join(ctx, c); return nil })

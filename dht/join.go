@@ -3,6 +3,7 @@ package dht
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 
 const (
 	// dialsRunning is how many dials run at once while joining.
-	dialsRunning = 8
+	dialsRunning = 16
 	dialTimeout  = 10 * time.Second
 	// joinedPeers is how many answering peers of the snapshot are enough.
 	joinedPeers = 16
@@ -54,10 +55,13 @@ func (d *DHT) keepBootstrapped(ctx context.Context, c *core) {
 	if len(d.bootstrap) == 0 {
 		return
 	}
+	peers := slices.Clone(d.bootstrap)
 	for attempt := 1; ; attempt++ {
+		// In random order, so that not everyone leans on the first.
+		rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
 		if c.RoutingTable().Size() >= tableLow {
 			attempt = 1
-		} else if n := d.dial(ctx, d.bootstrap, joinedPeers); n > 0 {
+		} else if n := d.dial(ctx, peers, joinedPeers); n > 0 {
 			attempt = 1
 			c.RefreshRoutingTable()
 		}
@@ -75,14 +79,13 @@ func (d *DHT) keepBootstrapped(ctx context.Context, c *core) {
 	}
 }
 
-// dial connects to peers that are not connected, in random order, until enough
+// dial connects to peers that are not connected, in their order, until enough
 // have answered, and returns how many did.
 func (d *DHT) dial(ctx context.Context, peers []peer.AddrInfo, enough int) int {
 	var answered atomic.Int64
 	var tasks errgroup.Group
 	tasks.SetLimit(dialsRunning)
-	for _, i := range rand.Perm(len(peers)) {
-		p := peers[i]
+	for _, p := range peers {
 		if p.ID == d.host.ID() || d.host.Network().Connectedness(p.ID) == network.Connected {
 			continue
 		}

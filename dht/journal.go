@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"sync"
 	"time"
 
@@ -150,28 +151,41 @@ func (j *journal) sizes() (done, todo int) {
 
 // add makes the hashes durable as work to do.
 func (j *journal) add(ctx context.Context, hashes []multihash.Multihash) error {
-	return j.apply(ctx, len(hashes), true, func(b *change, i int) error {
+	return j.applyDurably(ctx, len(hashes), func(b *change, i int) error {
 		return b.put(ctx, todoKey(keyspace.Of(hashes[i])), hashes[i])
 	})
 }
 
-// finish notes that the entries' records have been sent. It need not be
-// durable: what is forgotten is sent again.
+// finish notes that the entries' records have been sent, except of those that
+// were removed meanwhile. It need not be durable: what is forgotten is sent
+// again.
 func (j *journal) finish(ctx context.Context, entries []entry) error {
-	err := j.apply(ctx, len(entries), false, func(b *change, i int) error {
-		return b.put(ctx, doneKey(keyspace.Of(entries[i].hash)), encodeDone(entries[i]))
+	j.change.Lock()
+	defer j.change.Unlock()
+	var kept []entry
+	for _, e := range entries {
+		waits, err := j.store.Has(ctx, todoKey(keyspace.Of(e.hash)))
+		if err != nil {
+			return err
+		}
+		if waits {
+			kept = append(kept, e)
+		}
+	}
+	err := j.apply(ctx, len(kept), func(b *change, i int) error {
+		return b.put(ctx, doneKey(keyspace.Of(kept[i].hash)), encodeDone(kept[i]))
 	})
 	if err != nil {
 		return err
 	}
-	return j.apply(ctx, len(entries), false, func(b *change, i int) error {
-		return b.delete(ctx, todoKey(keyspace.Of(entries[i].hash)))
+	return j.apply(ctx, len(kept), func(b *change, i int) error {
+		return b.delete(ctx, todoKey(keyspace.Of(kept[i].hash)))
 	})
 }
 
 // remove durably forgets the hashes.
 func (j *journal) remove(ctx context.Context, hashes []multihash.Multihash) error {
-	return j.apply(ctx, len(hashes), true, func(b *change, i int) error {
+	return j.applyDurably(ctx, len(hashes), func(b *change, i int) error {
 		k := keyspace.Of(hashes[i])
 		return errors.Join(b.delete(ctx, todoKey(k)), b.delete(ctx, doneKey(k)))
 	})
@@ -204,10 +218,22 @@ func (j *journal) scan(ctx context.Context, prefix string, decode func(string, [
 	}
 }
 
-// apply runs step for 0…n-1 in batches of bounded size.
-func (j *journal) apply(ctx context.Context, n int, durable bool, step func(*change, int) error) error {
+// applyDurably takes the journal for itself, and returns when the changes are
+// on durable storage.
+func (j *journal) applyDurably(ctx context.Context, n int, step func(*change, int) error) error {
+	if n == 0 {
+		return nil
+	}
 	j.change.Lock()
 	defer j.change.Unlock()
+	if err := j.apply(ctx, n, step); err != nil {
+		return err
+	}
+	return j.store.Sync(ctx, ds.NewKey("/journal"))
+}
+
+// apply runs step for 0…n-1 in batches of bounded size. j.change is held.
+func (j *journal) apply(ctx context.Context, n int, step func(*change, int) error) error {
 	for begin := 0; begin < n; begin += journalBatchMax {
 		batch, err := j.store.Batch(ctx)
 		if err != nil {
@@ -227,10 +253,7 @@ func (j *journal) apply(ctx context.Context, n int, durable bool, step func(*cha
 		j.done += b.done
 		j.mu.Unlock()
 	}
-	if !durable || n == 0 {
-		return nil
-	}
-	return j.store.Sync(ctx, ds.NewKey("/journal"))
+	return nil
 }
 
 // change is one batch and what it does to the journal's sizes.
@@ -271,10 +294,10 @@ func (c *change) count(ctx context.Context, k ds.Key, after bool) error {
 	case before && !after:
 		n = -1
 	}
-	if k.String() < journalTodo {
-		c.done += n
-	} else {
+	if strings.HasPrefix(k.String(), journalTodo) {
 		c.todo += n
+	} else {
+		c.done += n
 	}
 	return nil
 }

@@ -5,8 +5,8 @@
 // that are known lie nearest to a key, and how much of the key space a finished
 // lookup has proven to know.
 //
-// Invariant: Region.Nearest never returns a peer while a nearer one could be
-// unknown among the first Exact results.
+// Invariant: the first Region.Exact results of Region.Nearest are the nearest of
+// all peers of the network, the unknown ones included.
 //
 // Source: Maymounkov and Mazières, "Kademlia: A Peer-to-peer Information System
 // Based on the XOR Metric", 2002; libp2p's kad-dht specification for the hash.
@@ -52,44 +52,45 @@ func CompareDistance(target, a, b Key) int {
 func Compare(a, b Key) int { return bytes.Compare(a[:], b[:]) }
 
 // Region is what one finished lookup has learned: the peers nearest to its
-// target. Because they are all the peers at least as near as the farthest of
-// them, they are also the whole population of every subtree around the target
-// that does not contain that farthest peer.
+// target. They are all the peers at least as near as the farthest of them.
 type Region struct {
 	target Key
 	peers  []Key
 	whole  bool // the peers are all the peers there are
-	edge   int  // shortest prefix that the target shares with any peer
+	edge   int  // bits that the target shares with the farthest peer
+	inside int  // peers that share more
 }
 
 // NewRegion describes a lookup for target that asked for count peers and found
 // the given ones. Fewer peers than asked for means that there are no others.
 func NewRegion(target Key, peers []Key, count int) Region {
-	edge := Size * 8
+	r := Region{target: target, peers: peers, whole: len(peers) < count, edge: Size * 8}
 	for _, p := range peers {
-		edge = min(edge, CommonPrefixLen(target, p))
+		r.edge = min(r.edge, CommonPrefixLen(target, p))
 	}
-	return Region{target: target, peers: peers, whole: len(peers) < count, edge: edge}
-}
-
-// Exact is how many of the peers nearest to key are known for certain: key and
-// target share a subtree, and when the region's farthest peer lies outside of
-// it every peer inside is known.
-func (r Region) Exact(key Key) int {
-	if r.whole {
-		return len(r.peers)
-	}
-	depth := CommonPrefixLen(r.target, key)
-	if depth <= r.edge {
-		return 0
-	}
-	n := 0
-	for _, p := range r.peers {
-		if CommonPrefixLen(r.target, p) >= depth {
-			n++
+	for _, p := range peers {
+		if CommonPrefixLen(target, p) > r.edge {
+			r.inside++
 		}
 	}
-	return n
+	return r
+}
+
+// Exact is how many of the first results of Nearest(key) are certain.
+//
+// The subtree of all keys that share more than edge bits with the target does
+// not contain the farthest peer, so every peer in it is nearer to the target
+// than that one, and known. If key lies in the subtree too, these peers are
+// nearer to key than all outside of it.
+func (r Region) Exact(key Key) int {
+	switch {
+	case r.whole || key == r.target:
+		return len(r.peers)
+	case CommonPrefixLen(r.target, key) > r.edge:
+		return r.inside
+	default:
+		return 0
+	}
 }
 
 // Nearest lists the indices of the region's peers, the nearest to key first.
