@@ -36,7 +36,7 @@ type Totals struct {
 func Fetch(ctx context.Context, g block.Getter, c cid.Cid, o FetchOptions) (Totals, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	opts := WalkOptions{WindowBlocks: o.WindowBlocks, WindowBytes: o.WindowBytes, LinksMax: o.LinksMax}.walk()
-	opts.discard = true
+	opts.discard, opts.eager = true, o.Progress != nil
 	opts.grow = growAny(o.Depth)
 	opts.admit = (&seen{keys: map[seenKey]int32{}, shallow: o.Depth > 0}).admit
 	w := newWalk(ctx, g, rootPlace(c, kindAny), opts)

@@ -48,7 +48,8 @@ type item struct {
 	next   func() (place, error)
 	rest   int // children that have not been asked for
 	peeked bool
-	slot   int // in the heap
+
+	slot int // in the heap that it is in
 }
 
 // peek looks at the next child of a marker.
@@ -60,10 +61,12 @@ func (m *item) peek() *place {
 	return &m.place
 }
 
-// frontier is the list of what lies ahead, and its markers by position.
+// frontier is the list of what lies ahead, with its markers by position, and
+// the blocks in flight that may turn out to have children.
 type frontier struct {
 	ring    item // ring.right is nearest to the consumer
-	markers markerHeap
+	markers itemHeap
+	nodes   itemHeap
 }
 
 func (f *frontier) init() { f.ring.left, f.ring.right = &f.ring, &f.ring }
@@ -83,9 +86,24 @@ func (f *frontier) insert(it, at *item) {
 	}
 	it.left, it.right = at, at.right
 	it.left.right, it.right.left = it, it
-	if it.state == marker {
+	switch {
+	case it.state == marker:
 		heap.Push(&f.markers, it)
+	case it.place.mayBranch():
+		heap.Push(&f.nodes, it)
 	}
+}
+
+// landed says that the block of it is no longer in flight.
+func (f *frontier) landed(it *item) {
+	if it.place.mayBranch() {
+		heap.Remove(&f.nodes, it.slot)
+	}
+}
+
+// settled tells whether nothing can come up any more in front of marker m.
+func (f *frontier) settled(m *item) bool {
+	return len(f.nodes) == 0 || m.pos.before(&f.nodes[0].pos)
 }
 
 func (f *frontier) remove(it *item) {
@@ -96,23 +114,23 @@ func (f *frontier) remove(it *item) {
 	}
 }
 
-// markerHeap orders markers by position (container/heap).
-type markerHeap []*item
+// itemHeap orders items by position (container/heap).
+type itemHeap []*item
 
-func (h markerHeap) Len() int           { return len(h) }
-func (h markerHeap) Less(i, j int) bool { return h[i].pos.before(&h[j].pos) }
-func (h markerHeap) Swap(i, j int) {
+func (h itemHeap) Len() int           { return len(h) }
+func (h itemHeap) Less(i, j int) bool { return h[i].pos.before(&h[j].pos) }
+func (h itemHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].slot, h[j].slot = i, j
 }
 
-func (h *markerHeap) Push(x any) {
+func (h *itemHeap) Push(x any) {
 	it := x.(*item)
 	it.slot = len(*h)
 	*h = append(*h, it)
 }
 
-func (h *markerHeap) Pop() any {
+func (h *itemHeap) Pop() any {
 	last := len(*h) - 1
 	it := (*h)[last]
 	(*h)[last] = nil

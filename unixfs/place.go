@@ -68,3 +68,15 @@ func (p *place) estimate() int64 {
 		return int64(p.link.Tsize)
 	}
 }
+
+// mayBranch tells whether the block may have children to visit.
+func (p *place) mayBranch() bool {
+	switch {
+	case p.known || p.cid.Type() == cid.Raw:
+		return false
+	case p.kind == kindPart: // a leaf is about as large as what it holds
+		return p.link.Tsize > p.size+wrapSizeMax || p.size > block.SizeMax
+	default:
+		return true
+	}
+}

@@ -44,6 +44,7 @@ type walkOptions struct {
 	linksMax     uint64
 	grow         func(place, block.Block) (grown, error)
 	discard      bool             // nobody wants the blocks: only errors come out
+	eager        bool             // wake the consumer for every block
 	admit        func(place) bool // optional; called in order: whether to visit
 }
 
@@ -185,8 +186,7 @@ func (w *walk) fill() {
 		}
 		p := m.peek()
 		bytes := p.estimate()
-		full := w.blocks >= w.o.windowBlocks || w.bytes+bytes > w.window
-		if full && w.f.first() != m {
+		if w.full(m, bytes) && w.f.first() != m {
 			return
 		}
 		w.links++
@@ -198,6 +198,18 @@ func (w *walk) fill() {
 		}
 		w.advance(m)
 	}
+}
+
+// full tells whether the window has no room for the next child of m; the caller
+// holds mu. As long as nodes in flight may yet bring forth nearer blocks, half
+// of the window is kept free for these: else blocks that are far from the
+// consumer, and leave the window last, would soon fill it.
+func (w *walk) full(m *item, bytes int64) bool {
+	blocksMax, bytesMax := w.o.windowBlocks, w.window
+	if !w.o.discard && !w.f.settled(m) {
+		blocksMax, bytesMax = blocksMax/2, bytesMax/2
+	}
+	return w.blocks >= blocksMax || w.bytes+bytes > bytesMax
 }
 
 // ask turns the next child of marker m into an item; the caller holds mu.
@@ -240,7 +252,7 @@ func (w *walk) run(it *item) {
 	w.settle(it, b.Size(), g, err)
 	w.fill()
 	first := w.f.first()
-	news := first == nil || first.state == ready || w.o.discard
+	news := first == nil || first.state == ready || w.o.eager
 	w.mu.Unlock()
 	if news {
 		select {
@@ -263,6 +275,7 @@ func (w *walk) settle(it *item, size int, g grown, err error) {
 	estimate := it.bytes
 	w.bytes -= estimate
 	it.bytes = 0
+	w.f.landed(it)
 	if it.state == gone {
 		w.blocks--
 		return
