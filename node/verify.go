@@ -47,6 +47,9 @@ func (n *Node) Verify(ctx context.Context, o VerifyOptions) (VerifyResult, error
 	if n.disk == nil {
 		return VerifyResult{}, fmt.Errorf("verify: %w", ErrNoDisk)
 	}
+	if err := n.flush(ctx); err != nil {
+		return VerifyResult{}, fmt.Errorf("verify: %w", err)
+	}
 	type damaged struct {
 		cid cid.Cid
 		err error
