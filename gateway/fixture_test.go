@@ -144,6 +144,23 @@ func (d *dag) shards(entries map[string]ipld.Node) ipld.Node {
 	return n
 }
 
+// repeat makes a file of times the same part.
+func (d *dag) repeat(part ipld.Node, size uint64, times int) ipld.Node {
+	d.t.Helper()
+	u := ft.NewFSNode(ft.TFile)
+	n := &merkledag.ProtoNode{}
+	d.must(n.SetCidBuilder(merkledag.V1CidPrefix()))
+	for range times {
+		u.AddBlockSize(size)
+		d.must(n.AddNodeLink("", part))
+	}
+	data, err := u.GetBytes()
+	d.must(err)
+	n.SetData(data)
+	d.must(d.Add(context.Background(), n))
+	return n
+}
+
 // block adds bytes that need not mean anything.
 func (d *dag) block(data []byte, codec uint64) cid.Cid {
 	d.t.Helper()
