@@ -35,7 +35,6 @@ import (
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"golang.org/x/sync/errgroup"
 )
 
 // ErrNoPeers is the error of every lookup that had nobody to ask: the routing
@@ -86,7 +85,7 @@ type DHT struct {
 	counts  counts
 
 	mu      sync.Mutex // guards sweeper
-	sweeper scheduler
+	sweeper scheduler  // nil unless the reprovider runs
 }
 
 // core is kad-dht while it runs.
@@ -148,26 +147,19 @@ func (d *DHT) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start DHT: %w", err)
 	}
-	sweep, err := d.startSweeper(c)
-	if err != nil {
-		return errors.Join(fmt.Errorf("start reprovider: %w", err), c.Close())
-	}
 	d.gate.open(c)
 	d.fresh.take() // the backlog, read from the journal, begins with it
 
-	var tasks errgroup.Group
-	tasks.Go(func() error { d.join(ctx, c); return nil })
-	tasks.Go(func() error { d.saveTable(ctx, c); return nil })
-	tasks.Go(func() error { d.provideFresh(ctx, c); return nil })
-	tasks.Go(func() error { d.provideBacklog(ctx, c); return nil })
-	<-ctx.Done()
-	err = tasks.Wait()
-	d.gate.close()
-	d.setSweeper(nil)
-	if e := sweep.Close(); e != nil {
-		d.log.Warn("stop reprovider", "error", e)
+	var tasks sync.WaitGroup
+	for _, task := range []func(context.Context, *core){
+		d.join, d.saveTable, d.provideFresh, d.provideBacklog, d.sweep,
+	} {
+		tasks.Go(func() { task(ctx, c) })
 	}
-	return errors.Join(err, c.Close())
+	<-ctx.Done()
+	tasks.Wait()
+	d.gate.close()
+	return c.Close()
 }
 
 func (d *DHT) start() (*core, error) {

@@ -70,3 +70,13 @@ func (j Journal) Load(ctx context.Context) error { return j.load(ctx) }
 func Backoff(attempt int, least, most time.Duration) time.Duration {
 	return backoff(attempt, least, most)
 }
+
+// HasRecord tells whether this node keeps a provider record for a hash.
+func (d *DHT) HasRecord(ctx context.Context, h multihash.Multihash) bool {
+	c, _ := d.gate.peek()
+	if c == nil {
+		return false
+	}
+	providers, err := c.ProviderStore().GetProviders(ctx, h)
+	return err == nil && len(providers) > 0
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,8 +36,8 @@ func (d *DHT) join(ctx context.Context, c *core) {
 	if err != nil && ctx.Err() == nil {
 		d.log.Warn("start without routing-table snapshot", "error", err)
 	}
-	var tasks errgroup.Group
-	tasks.Go(func() error {
+	var tasks sync.WaitGroup
+	tasks.Go(func() {
 		infos := make([]peer.AddrInfo, len(known))
 		for i, p := range known {
 			infos[i] = p.AddrInfo
@@ -44,10 +45,9 @@ func (d *DHT) join(ctx context.Context, c *core) {
 		if n := d.dial(ctx, infos, joinedPeers); n > 0 {
 			c.RefreshRoutingTable()
 		}
-		return nil
 	})
-	tasks.Go(func() error { d.keepBootstrapped(ctx, c); return nil })
-	_ = tasks.Wait() // the tasks return nil
+	tasks.Go(func() { d.keepBootstrapped(ctx, c) })
+	tasks.Wait()
 }
 
 // keepBootstrapped dials bootstrap peers while the table is low.

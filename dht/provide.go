@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p-kad-dht/amino"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multihash"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/p2pnode/p2pnode/dht/keyspace"
 )
@@ -83,15 +83,12 @@ func (d *DHT) provideAll(ctx context.Context, c *core, hashes []multihash.Multih
 
 	share := max(1, (len(work)+provideWorkers-1)/provideWorkers)
 	var done [provideWorkers]int
-	var tasks errgroup.Group
+	var tasks sync.WaitGroup
 	for i := 0; i*share < len(work); i++ {
 		part := work[i*share : min(len(work), (i+1)*share)]
-		tasks.Go(func() error {
-			done[i] = d.provideRow(ctx, c, part)
-			return nil
-		})
+		tasks.Go(func() { done[i] = d.provideRow(ctx, c, part) })
 	}
-	_ = tasks.Wait() // the tasks return nil
+	tasks.Wait()
 	total := len(hashes) - len(work)
 	for _, n := range done {
 		total += n
@@ -172,17 +169,16 @@ func (d *DHT) provideOne(ctx context.Context, c *core, it item, near *nearby) (r
 		}
 	}
 	var took [replicas]bool
-	var tasks errgroup.Group
+	var tasks sync.WaitGroup
 	order := near.region.Nearest(it.key)
 	for i, n := range order[:min(len(order), replicas)] {
-		tasks.Go(func() error {
+		tasks.Go(func() {
 			sendCtx, cancel := context.WithTimeout(ctx, sendTimeout)
 			defer cancel()
 			took[i] = c.messenger.PutProviderAddrs(sendCtx, near.peers[n], it.hash, self) == nil
-			return nil
 		})
 	}
-	_ = tasks.Wait() // the tasks return nil
+	tasks.Wait()
 	for _, ok := range took {
 		if ok {
 			reach++

@@ -2,6 +2,7 @@ package dht
 
 import (
 	"context"
+	"time"
 
 	ds "github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/query"
@@ -14,6 +15,10 @@ const (
 	// sweepWorkers is how many regions are provided again at once. The sweep has
 	// a day's time; few workers keep its memory small.
 	sweepWorkers = 2
+	// sweepDelay is for how long the DHT runs before the sweep begins, so that a
+	// process that lives shortly does not begin one. Nothing is lost: the sweep
+	// keeps its schedule on disk.
+	sweepDelay = time.Minute
 	// sweepConnsMax is how many connections one worker may open.
 	sweepConnsMax = 10
 )
@@ -23,15 +28,37 @@ type scheduler interface {
 	AddToSchedule(hashes ...multihash.Multihash) error
 }
 
-// startSweeper starts the stock reprovider, which walks the key space once per
-// interval, region by region, and sends all the records of a region together.
+// sweep runs the stock reprovider, which walks the key space once per interval,
+// region by region, and sends all the records of a region together.
 //
 // Only its schedule is used. It reads the keys from the journal, and the first
 // provide of a key is not left to it: its queue of new keys lives in memory, is
 // cleared when the node was offline for long, and is saved only by a clean
 // stop, so a crash would leave keys unprovided for a day.
+func (d *DHT) sweep(ctx context.Context, c *core) {
+	delay := time.NewTimer(min(sweepDelay, d.o.ReprovideInterval))
+	defer delay.Stop()
+	select {
+	case <-ctx.Done():
+		return
+	case <-delay.C:
+	}
+	s, err := d.startSweeper(c)
+	if err != nil {
+		// Providing new CIDs and finding go on; what was provided before expires.
+		d.log.Error("start reprovider", "error", err)
+		return
+	}
+	d.setSweeper(s)
+	<-ctx.Done()
+	d.setSweeper(nil)
+	if err := s.Close(); err != nil {
+		d.log.Warn("stop reprovider", "error", err)
+	}
+}
+
 func (d *DHT) startSweeper(c *core) (*provider.SweepingProvider, error) {
-	s, err := provider.New(
+	return provider.New(
 		provider.WithHost(d.host),
 		provider.WithRouter(c),
 		provider.WithMessageSender(c.MessageSender()),
@@ -48,11 +75,6 @@ func (d *DHT) startSweeper(c *core) (*provider.SweepingProvider, error) {
 		provider.WithDedicatedBurstWorkers(1),
 		provider.WithMaxProvideConnsPerWorker(sweepConnsMax),
 	)
-	if err != nil {
-		return nil, err
-	}
-	d.setSweeper(s)
-	return s, nil
 }
 
 func (d *DHT) setSweeper(s scheduler) {
