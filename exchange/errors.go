@@ -28,8 +28,8 @@ type NotFoundError struct {
 	Reason swap.Reason
 }
 
-// Phase is how far the fetch had come.
-func (e *NotFoundError) Phase() Phase { return e.Reason.Phase }
+// Phase is how far the fetch had come, in words for people.
+func (e *NotFoundError) Phase() string { return string(e.Reason.Phase) }
 
 // Providers is how many peers the search named.
 func (e *NotFoundError) Providers() int { return e.Reason.Providers }

@@ -165,11 +165,13 @@ func (x *Exchange) receiveOne(ctx context.Context, s network.Stream, reader *wir
 	defer func() { s.Scope().ReleaseMemory(reserved) }()
 	begun := time.Now()
 	told := begun
-	m, err := reader.Body(length, func(have, want int) error {
-		if err := s.Scope().ReserveMemory(want-reserved, network.ReservationPriorityMedium); err != nil {
-			return err
+	m, err := reader.Body(length, func(have, size int) error {
+		if size > reserved {
+			if err := s.Scope().ReserveMemory(size-reserved, network.ReservationPriorityMedium); err != nil {
+				return err
+			}
+			reserved = size
 		}
-		reserved = want
 		now := time.Now()
 		if now.Sub(told) > progressEvery {
 			told = now

@@ -38,7 +38,7 @@ const (
 	bannedMax     = 4096    // peers
 	savedMax      = 1 << 16 // CIDs of blocks that were stored lately
 	addrTime      = 10 * time.Minute
-	progressEvery = 100 * time.Millisecond // least time between two reports of a long message
+	progressEvery = 20 * time.Millisecond // least time between two reports of a long message
 )
 
 // timeFor is what size bytes of a message may take.

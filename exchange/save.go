@@ -54,6 +54,7 @@ func (x *Exchange) save(ctx context.Context, batch []block.Block) {
 	err := x.o.Store.Put(put, batch...)
 	if err != nil {
 		x.log.Error("store fetched blocks", "blocks", len(batch), "err", err)
+		x.blame(err)
 	}
 	held := swap.Held{Blocks: make([]swap.Sized, len(batch))}
 	var size int64

@@ -21,6 +21,8 @@ type Session struct {
 	done   chan struct{} // closed when the session has ended
 	bytes  atomic.Int64
 	blocks atomic.Int64
+
+	unstored atomic.Pointer[error] // why a block could not be stored
 }
 
 var (

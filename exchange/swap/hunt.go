@@ -73,6 +73,7 @@ func (m *Machine) endHunt(w *want) {
 		s.hunting--
 		if s.leader == w {
 			s.leader = nil
+			s.probed = w.cid
 		}
 	}
 }
@@ -94,16 +95,23 @@ func (m *Machine) pursue(w *want) {
 	if h == nil || m.wants[w.cid] != w {
 		return
 	}
+	hope := false
 	if w.holder == nil {
-		if r, _ := m.pick(w); r != nil {
+		var r *remote
+		if r, hope = m.pick(w); r != nil {
 			m.assign(w, r)
 		}
 	}
 	open := m.openAsks(w)
+	var fresh []*remote
+	if hope && w.holder == nil {
+		open++ // somebody will be asked who is only busy now
+	} else {
+		fresh = m.unasked(w)
+	}
 	if open > 0 {
 		h.lastHope = m.now
 	}
-	fresh := m.unasked(w)
 	if len(fresh) > 0 && (open == 0 || !m.now.Before(h.roundEnd)) {
 		m.probe(w, fresh)
 		open = m.openAsks(w)
@@ -141,7 +149,7 @@ func (m *Machine) unasked(w *want) []*remote {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b *remote) int {
-		if d := a.tier() - b.tier(); d != 0 {
+		if d := a.rank() - b.rank(); d != 0 {
 			return d
 		}
 		return int(a.window.rtt - b.window.rtt)
@@ -159,7 +167,7 @@ func (m *Machine) probe(w *want, fresh []*remote) {
 	}
 	for _, r := range fresh[:max(group, 0)] {
 		switch {
-		case w.holder == nil && r.room(m.estimate(w), false):
+		case w.holder == nil && r.room(false):
 			m.assign(w, r)
 		case w.leads() && !r.caps.BlocksOnly:
 			w.note(r, m.now, openHave)

@@ -38,6 +38,7 @@ func (m *Machine) block(r *remote, b block.Block) {
 		if m.late.has(m.now, b.Cid()) {
 			m.stats.DupBlocks++
 			m.stats.DupBytes += int64(b.Size())
+			m.joinProbed(r, b.Cid())
 			m.revive(r)
 			return
 		}
@@ -52,8 +53,7 @@ func (m *Machine) block(r *remote, b block.Block) {
 	}
 	m.heard(r, w)
 	m.revive(r)
-	out := r.out
-	r.window.delivered(m.now, b.Size(), out)
+	r.window.delivered(m.now, b.Size())
 	m.deliver(w, b, r)
 }
 
@@ -79,6 +79,7 @@ func (m *Machine) heard(r *remote, w *want) {
 func (m *Machine) have(r *remote, c cid.Cid) {
 	w := m.wants[c]
 	if w == nil {
+		m.joinProbed(r, c)
 		return
 	}
 	a := w.ask(r)
@@ -99,9 +100,22 @@ func (m *Machine) have(r *remote, c cid.Cid) {
 	}
 }
 
+// joinProbed makes a peer a member of sessions by an answer that came when the
+// block was there already.
+func (m *Machine) joinProbed(r *remote, c cid.Cid) {
+	for _, s := range m.inOrder() {
+		if s.probed == c {
+			m.join(s, r)
+		}
+	}
+}
+
 func (m *Machine) dontHave(r *remote, c cid.Cid) {
 	w := m.wants[c]
 	if w == nil {
+		if m.late.has(m.now, c) { // or the peer would keep the want
+			r.ask(Entry{Cid: c, Cancel: true})
+		}
 		return
 	}
 	a := w.ask(r)

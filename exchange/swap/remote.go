@@ -18,6 +18,8 @@ const (
 	// unprovenMax is how many wants a peer gets that has delivered nothing yet,
 	// if others have.
 	unprovenMax = 2
+	// creditMin is the credit after two broken promises.
+	creditMin = -2
 	// junkMax is how many bytes of junk a peer is forgiven.
 	junkMax = 4 << 20
 	// strikesMax is how many blocks of junk a peer is forgiven; one is
@@ -116,8 +118,9 @@ func (r *remote) useful(now time.Time) {
 	r.stalled = time.Time{}
 }
 
-// room tells whether another want of size bytes fits into the window.
-func (r *remote) room(size int, proven bool) bool {
+// room tells whether another want fits into the window; proven says that there
+// are others that have delivered something.
+func (r *remote) room(proven bool) bool {
 	switch {
 	case r.open >= entriesMax:
 		return false
@@ -126,13 +129,21 @@ func (r *remote) room(size int, proven bool) bool {
 	case r.blocks == 0 && proven:
 		return len(r.assigned) < unprovenMax
 	}
-	return len(r.assigned) < blocksMin || r.out+size <= r.window.size
+	least := blocksMin
+	if r.window.rate == 0 {
+		least = blocksStart
+	}
+	// The window may be overdrawn by one block: the one that is half there.
+	return len(r.assigned) < least || r.out < r.window.size
 }
 
-// tier ranks peers: proven ones, unknown ones, doubtful ones.
-func (r *remote) tier() int {
+// doubtful tells whether the peer is to be asked only if nobody else can be.
+func (r *remote) doubtful() bool { return r.credit <= creditMin || r.score < 0 }
+
+// rank orders peers that might be asked: proven, unknown, doubtful.
+func (r *remote) rank() int {
 	switch {
-	case r.credit <= -2 || r.score < 0:
+	case r.doubtful():
 		return 2
 	case r.blocks == 0:
 		return 1

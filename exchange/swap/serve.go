@@ -8,9 +8,10 @@ import (
 
 // Limits on serving.
 const (
-	// quantum is what a peer may send in one round, in bytes, and about the
-	// size of a reply.
-	quantum = 1 << 20
+	// quantum is what a peer may be sent in one round, in bytes, and the size
+	// of a reply of several blocks. A larger one would save little, and the
+	// first of its blocks would wait for the last.
+	quantum = 256 << 10
 	// replyBlocksMax is how many blocks one reply may hold.
 	replyBlocksMax = 1024
 	// repliesMax is how many replies to a peer may be under way: one is

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/p2pnode/p2pnode/block"
 )
 
@@ -11,12 +13,16 @@ import (
 const (
 	membersMax   = 32  // peers that a session remembers
 	lookAheadMax = 256 // wants that are passed over because their peers are busy
-	// sizeUnknown is what a block is taken for, in bytes, before any was seen.
-	sizeUnknown = 64 << 10
+	// What a block is taken for, in bytes, before any was seen.
+	leafUnknown = 256 << 10
+	nodeUnknown = 32 << 10
+	sizeMin     = 64
 	// movesMax is how often a want is moved to a faster peer.
 	movesMax = 2
 	// rescueMin is what moving a want must save at least.
 	rescueMin = 20 * time.Millisecond
+	// lateMin is how long a peer may be silent before its wants are moved.
+	lateMin = 250 * time.Millisecond
 )
 
 // session is a group of wants that the same peers can probably serve.
@@ -28,7 +34,8 @@ type session struct {
 	members []*member
 	sizes   map[uint64]int // estimated block size in bytes by codec
 	hunting int
-	leader  *want // the hunting want that asks around for all
+	leader  *want   // the hunting want that asks around for all
+	probed  cid.Cid // the last leader that is done: late answers still tell who is of use
 	dirty   bool
 	closed  bool
 }
@@ -90,8 +97,8 @@ func (m *Machine) join(s *session, r *remote) *member {
 	b := s.member(r)
 	if b == nil {
 		if len(s.members) == membersMax {
-			worst := slices.MaxFunc(s.members, func(a, b *member) int { return a.r.tier() - b.r.tier() })
-			if worst.r.tier() <= r.tier() {
+			worst := slices.MaxFunc(s.members, func(a, b *member) int { return a.r.rank() - b.r.rank() })
+			if worst.r.rank() <= r.rank() {
 				return &member{r: r}
 			}
 			s.members = slices.DeleteFunc(s.members, func(b *member) bool { return b == worst })
@@ -110,22 +117,39 @@ func (s *session) served(m *Machine, r *remote, b block.Block) {
 	e := m.join(s, r)
 	e.hits, e.misses = 0.95*e.hits+1, 0.95*e.misses
 	codec := b.Cid().Prefix().Codec
-	if old, known := s.sizes[codec]; known {
-		s.sizes[codec] = (3*old + b.Size()) / 4
-	} else {
-		s.sizes[codec] = b.Size()
+	old := s.size(codec)
+	now := max((3*old+b.Size())/4, sizeMin)
+	s.sizes[codec] = now
+	for w := range s.wants {
+		// Nearly all are as large as the last: what was taken for less, or
+		// more, when it was asked for is corrected.
+		if w.holder != nil && w.cid.Prefix().Codec == codec {
+			w.holder.out += now - w.size
+			w.size = now
+		}
 	}
 }
 
+// size is what a block of the codec is taken for, in bytes.
+func (s *session) size(codec uint64) int {
+	if size, known := s.sizes[codec]; known {
+		return size
+	}
+	if codec == cid.Raw {
+		return leafUnknown
+	}
+	return nodeUnknown
+}
+
 // estimate guesses the size of the block in bytes.
-func (m *Machine) estimate(w *want) int {
+func (w *want) estimate() int {
 	codec := w.cid.Prefix().Codec
 	for _, s := range w.sessions {
-		if size, known := s.sizes[codec]; known {
-			return max(size, 64)
+		if _, known := s.sizes[codec]; known {
+			return s.sizes[codec]
 		}
 	}
-	return sizeUnknown
+	return w.sessions[0].size(codec)
 }
 
 // fill assigns what is ready, as far as windows allow.
@@ -167,36 +191,35 @@ func (m *Machine) fill(s *session) {
 // roomy tells whether any peer of the session could take another want.
 func (s *session) roomy() bool {
 	for _, b := range s.members {
-		if b.r.stalled.IsZero() && b.r.room(64, true) {
+		if b.r.stalled.IsZero() && b.r.room(true) {
 			return true
 		}
 	}
 	return false
 }
 
-// pick chooses whom to ask for a block: of those that may well have it, in the
-// best tier, the one that would deliver it first. hope means that somebody
+// pick chooses whom to ask for a block: of those that may well have it, and are
+// not doubtful, the one that would deliver it first. hope means that somebody
 // could, but is busy.
 func (m *Machine) pick(w *want) (best *remote, hope bool) {
-	size := m.estimate(w)
+	size := w.estimate()
 	proven := false
 	for _, s := range w.sessions {
 		for _, b := range s.members {
 			proven = proven || b.r.blocks > 0 && b.r.stalled.IsZero()
 		}
 	}
-	var hopeful *remote
+	good := false // somebody who is not doubtful could
 	consider := func(r *remote) {
 		if !r.stalled.IsZero() || w.refused(r) {
 			return
 		}
-		if hopeful == nil || r.tier() < hopeful.tier() {
-			hopeful = r
-		}
-		if !r.room(size, proven) {
+		hope = true
+		good = good || !r.doubtful()
+		if !r.room(proven) {
 			return
 		}
-		if best == nil || r.tier() < best.tier() || r.tier() == best.tier() &&
+		if best == nil || best.doubtful() && !r.doubtful() || best.doubtful() == r.doubtful() &&
 			r.window.finish(r.out+size) < best.window.finish(best.out+size) {
 			best = r
 		}
@@ -213,10 +236,10 @@ func (m *Machine) pick(w *want) (best *remote, hope bool) {
 			}
 		}
 	}
-	if best != nil && best.tier() == 2 && hopeful.tier() < 2 {
+	if best != nil && best.doubtful() && good {
 		best = nil // rather wait for a good peer than trust a doubtful one
 	}
-	return best, hopeful != nil
+	return best, hope
 }
 
 // refused tells whether r has been asked for the block in vain.
@@ -236,10 +259,12 @@ func (m *Machine) rescue(s *session) {
 		var worst *want
 		var latest time.Duration
 		for _, h := range m.order {
-			if w := h.lastOf(s, r); w != nil {
-				if t := m.arrival(h); worst == nil || t > latest {
-					worst, latest = w, t
-				}
+			w := h.lastOf(s, r)
+			if w == nil || m.underWay(w) {
+				continue
+			}
+			if t := m.arrival(h); worst == nil || t > latest {
+				worst, latest = w, t
 			}
 		}
 		if worst == nil || latest < 2*r.window.finish(worst.size)+rescueMin {
@@ -266,6 +291,18 @@ func (r *remote) lastOf(s *session, to *remote) *want {
 		}
 	}
 	return nil
+}
+
+// underWay tells whether the block was probably sent already, so that it is too
+// late to cancel it: what is ahead of it is no more than the path holds. That a
+// peer is late for twice what it should have taken says that it was not.
+func (m *Machine) underWay(w *want) bool {
+	h := w.holder
+	if m.now.Sub(h.lastHeard) > max(lateMin, 2*h.window.finish(w.size)) {
+		return false
+	}
+	path := int(h.window.rate*h.window.rtt.Seconds()) + 2*quantum
+	return h.out-w.size < path
 }
 
 // arrival estimates when all that r owes will be there. A peer that is late

@@ -131,7 +131,7 @@ func (m *Machine) leave(w *want, s *session) {
 // assign asks r for the block.
 func (m *Machine) assign(w *want, r *remote) {
 	w.holder, w.since = r, m.now
-	w.size = m.estimate(w)
+	w.size = w.estimate()
 	w.deadline = m.now.Add(r.patience() + 4*r.window.finish(r.out+w.size))
 	if len(r.assigned) == 0 {
 		r.window.begin(m.now)
@@ -199,7 +199,10 @@ func (m *Machine) end(w *want, from *remote) {
 	m.late.add(m.now, w.cid)
 	m.release(w, w.holder)
 	for _, a := range slices.Clone(w.asks) {
-		if a.r != from && a.state != provider && a.state != saidHave {
+		switch {
+		case a.r == from || a.state == provider || a.state == saidHave:
+		case a.state == openHave && w.hunt != nil: // the answer is still of use
+		default:
 			a.r.ask(Entry{Cid: w.cid, Cancel: true})
 		}
 		w.forget(a.r)

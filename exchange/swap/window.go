@@ -8,32 +8,40 @@ const (
 	windowMax   = 16 << 20 // bytes
 	windowMin   = 64 << 10 // bytes, once a rate was measured
 	blocksMin   = 2        // blocks a window always has room for
+	blocksStart = 8        // the same before a rate was measured
 	// sampleMin is the shortest time over which a rate is measured: shorter
 	// ones measure bursts of the operating system.
 	sampleMin = 20 * time.Millisecond
+	// sampleBlocks is how many blocks a sample holds at least, unless they are
+	// slow to come: with fewer, the one that was half there already counts double.
+	sampleBlocks = 4
+	// flatMax is how many samples in a row must show no growth to end slow start.
+	flatMax = 3
 )
 
 // window decides how many bytes may be asked of one peer at a time. It follows
-// the bandwidth-delay product: rate is a decaying maximum of what was delivered
-// while the peer was busy, rtt the least round trip seen. While the rate still
+// the bandwidth-delay product: rate is what was delivered while the peer was busy,
+// quick to rise and slow to fall, rtt the least round trip seen. While the rate still
 // grows the window doubles every round trip, as slow start does.
 type window struct {
-	size  int           // bytes, windowStart at first
-	rate  float64       // bytes/s; 0 if nothing was measured yet
-	rtt   time.Duration // 0 if unknown
-	since time.Time     // start of the current sample
-	bytes int           // delivered in the current sample
-	flat  int           // samples in a row in which the rate did not grow
+	size   int           // bytes, windowStart at first
+	rate   float64       // bytes/s; 0 if nothing was measured yet
+	rtt    time.Duration // 0 if unknown
+	since  time.Time     // start of the current sample
+	bytes  int           // delivered in the current sample
+	blocks int           // that is how many blocks
+	flat   int           // samples in a row in which the rate did not grow
 }
 
 // begin starts a sample: the peer, idle until now, was asked for something.
-func (w *window) begin(now time.Time) { w.since, w.bytes = now, 0 }
+func (w *window) begin(now time.Time) { w.since, w.bytes, w.blocks = now, 0, 0 }
 
-// delivered adds size bytes; out is what is still asked for.
-func (w *window) delivered(now time.Time, size, out int) {
+// delivered adds a block of size bytes.
+func (w *window) delivered(now time.Time, size int) {
 	w.bytes += size
+	w.blocks++
 	span := now.Sub(w.since)
-	if span < max(sampleMin, w.rtt) {
+	if least := max(sampleMin, w.rtt); span < least || w.blocks < sampleBlocks && span < 4*least {
 		return
 	}
 	rate := float64(w.bytes) / span.Seconds()
@@ -42,9 +50,16 @@ func (w *window) delivered(now time.Time, size, out int) {
 	} else {
 		w.flat++
 	}
-	w.rate = max(rate, 0.95*w.rate)
+	if rate > w.rate {
+		w.rate = (w.rate + rate) / 2
+		if w.rate < rate*2/3 { // the first sample
+			w.rate = rate
+		}
+	} else {
+		w.rate = 0.9*w.rate + 0.1*rate
+	}
 	product := int(2 * w.rate * max(w.rtt, sampleMin).Seconds())
-	if w.flat < 3 {
+	if w.flat < flatMax {
 		w.size = max(w.size, min(2*w.size, 4*product))
 	} else {
 		w.size = max(product, w.size*3/4)

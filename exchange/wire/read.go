@@ -15,12 +15,14 @@ const (
 	// readAhead is the size in bytes of the buffer under the Reader: most small
 	// messages cost one read of the stream.
 	readAhead = 4 << 10
+	// pieceMax is how many bytes are read between two calls of the Gate.
+	pieceMax = 128 << 10
 )
 
-// Gate is asked before the buffer of a message grows from have to want bytes,
-// where have bytes have arrived. It may set deadlines and reserve memory; its
-// error ends the read.
-type Gate func(have, want int) error
+// Gate is asked before more of a message is read, when have bytes have arrived
+// and size bytes of memory are held for it. It may set deadlines and account for
+// memory; its error ends the read.
+type Gate func(have, size int) error
 
 // Reader reads messages from a stream. It is not safe for concurrent use.
 type Reader struct {
@@ -52,25 +54,30 @@ func (r *Reader) Length() (int, error) {
 // The Message refers to memory that nothing else uses.
 func (r *Reader) Body(length int, gate Gate) (Message, error) {
 	if gate == nil {
-		gate = func(int, int) error { return nil }
+		gate = func(_, _ int) error { return nil }
 	}
-	buf := []byte(nil)
+	var buf []byte
 	for have := 0; have < length; {
-		want := min(length, max(bufferMin, 2*have))
-		if err := gate(have, want); err != nil {
+		size := len(buf)
+		if have == size {
+			size = min(length, max(bufferMin, 2*have))
+		}
+		if err := gate(have, size); err != nil {
 			return Message{}, fmt.Errorf("read message: %w", err)
 		}
-		grown := make([]byte, want)
-		copy(grown, buf)
-		buf = grown
-		n, err := io.ReadFull(r.r, buf[have:])
+		if size > len(buf) {
+			grown := make([]byte, size)
+			copy(grown, buf)
+			buf = grown
+		}
+		n, err := io.ReadFull(r.r, buf[have:min(len(buf), have+pieceMax)])
+		have += n
 		if err != nil {
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
-			return Message{}, fmt.Errorf("read message: %d of %d bytes: %w", have+n, length, err)
+			return Message{}, fmt.Errorf("read message: %d of %d bytes: %w", have, length, err)
 		}
-		have += n
 	}
 	return Decode(buf)
 }
