@@ -1,0 +1,41 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// flatten turns a value into lines "key value", nested keys joined by dots, so
+// that what JSON has and what text has are the same.
+func flatten(v any) ([]string, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber() // counters go beyond what a float64 keeps
+	var tree any
+	if err := d.Decode(&tree); err != nil {
+		return nil, err
+	}
+	var lines []string
+	var walk func(key string, v any)
+	walk = func(key string, v any) {
+		m, ok := v.(map[string]any)
+		if !ok {
+			lines = append(lines, fmt.Sprintf("%s %v", key, v))
+			return
+		}
+		for k, v := range m {
+			if key != "" {
+				k = key + "." + k
+			}
+			walk(k, v)
+		}
+	}
+	walk("", tree)
+	slices.Sort(lines)
+	return lines, nil
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/p2pnode/p2pnode/control"
+)
+
+func pinCommand(a *app) *cobra.Command {
+	return group("pin", "Keep content from being collected", pinAddCommand(a), pinLsCommand(a), pinRmCommand(a))
+}
+
+func pinAddCommand(a *app) *cobra.Command {
+	var (
+		name    string
+		timeout time.Duration
+	)
+	cmd := &cobra.Command{
+		Use:   "add REF…",
+		Short: "Fetch everything below REF and keep it",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd.Context(), func(b *backend) error {
+				for _, ref := range args {
+					if err := a.pin(cmd.Context(), b, control.Ref{Ref: ref, Timeout: timeout}, name); err != nil {
+						return err
+					}
+				}
+				return a.end()
+			})
+		},
+	}
+	cmd.Flags().StringVar(&name, "name", "", "name of the pin")
+	timeoutFlag(cmd.Flags(), &timeout)
+	return cmd
+}
+
+func (a *app) pin(ctx context.Context, b *backend, ref control.Ref, name string) error {
+	m := a.meter("pin")
+	defer m.end()
+	p, err := b.Pin(ctx, ref, name, func(p control.Progress) {
+		m.set(p)
+		if a.json {
+			_ = a.emit("progress", p) // the item after it fails as well
+		}
+	})
+	m.end()
+	if err != nil {
+		return err
+	}
+	return a.item(p, p.Cid)
+}
+
+// item prints one of many answers.
+func (a *app) item(v any, fields ...string) error {
+	if a.json {
+		return a.emit("item", v)
+	}
+	return a.println(fields...)
+}
+
+func pinLsCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "ls",
+		Short: "List pins: CID, name",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.with(cmd.Context(), func(b *backend) error {
+				for p, err := range b.Pins(cmd.Context()) {
+					fields := []string{p.Cid}
+					if p.Name != "" && !a.quiet {
+						fields = append(fields, p.Name)
+					}
+					if err == nil {
+						err = a.item(p, fields...)
+					}
+					if err != nil {
+						return err
+					}
+				}
+				return a.end()
+			})
+		},
+	}
+}
+
+func pinRmCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "rm CID…",
+		Short: "Let go of pins; gc removes what nothing else needs",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd.Context(), func(b *backend) error {
+				for _, ref := range args {
+					p, err := b.Unpin(cmd.Context(), ref)
+					if err == nil {
+						err = a.item(p, p.Cid)
+					}
+					if err != nil {
+						return err
+					}
+				}
+				return a.end()
+			})
+		},
+	}
+}

@@ -1,0 +1,90 @@
+package control
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/p2pnode/p2pnode/node"
+)
+
+func (s *server) id(context.Context, *params, *stream) (any, error) {
+	return Identity{ID: s.node.ID().String(), Addrs: append([]string{}, s.node.Addrs()...)}, nil
+}
+
+func (s *server) status(context.Context, *params, *stream) (any, error) {
+	st := s.options.Status
+	st.ID, st.PID = s.node.ID().String(), os.Getpid()
+	st.Addrs = append([]string{}, s.node.Addrs()...)
+	st.Peers = len(s.node.Peers())
+	st.UpNS = int64(time.Since(s.started))
+	return st, nil
+}
+
+// stop answers, and then the process ends.
+func (s *server) stop(context.Context, *params, *stream) (any, error) {
+	if s.options.Stop == nil {
+		return nil, &Error{Code: CodeUnreachable, Message: "no daemon is running"}
+	}
+	s.options.Stop()
+	return nil, nil
+}
+
+func (s *server) stat(context.Context, *params, *stream) (any, error) { return s.node.Stats(), nil }
+
+func (s *server) peers(context.Context, *params, *stream) (any, error) {
+	return Peers{Peers: append([]node.PeerInfo{}, s.node.Peers()...)}, nil
+}
+
+func (s *server) connect(ctx context.Context, p *params, _ *stream) (any, error) {
+	return nil, s.node.Connect(ctx, p.text("addr"))
+}
+
+// find sends providers as they are found.
+func (s *server) find(ctx context.Context, p *params, out *stream) (any, error) {
+	c := p.cid()
+	if p.err != nil {
+		return nil, p.err
+	}
+	for ai, err := range s.node.FindProviders(ctx, c) {
+		if err != nil {
+			return nil, err
+		}
+		x := Provider{ID: ai.ID.String(), Addrs: []string{}}
+		for _, a := range ai.Addrs {
+			x.Addrs = append(x.Addrs, a.String())
+		}
+		if err := out.item(x); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+func (s *server) provide(ctx context.Context, p *params, _ *stream) (any, error) {
+	c := p.cid()
+	if p.err != nil {
+		return nil, p.err
+	}
+	return nil, s.node.Provide(ctx, c)
+}
+
+// verify reads every block and sends what is wrong.
+func (s *server) verify(ctx context.Context, _ *params, out *stream) (any, error) {
+	return result(s.node.Verify(ctx, node.VerifyOptions{Problem: func(v node.VerifyProblem) {
+		_ = out.item(v) // a client that is gone has cancelled ctx
+	}}))
+}
+
+// carImport stores the blocks of an archive and pins its roots.
+func (s *server) carImport(ctx context.Context, p *params, r *http.Request, _ *stream) (any, error) {
+	if p.err != nil {
+		return nil, p.err
+	}
+	roots, err := s.node.ImportCAR(ctx, r.Body)
+	if err != nil {
+		return nil, err
+	}
+	return rootsOf(roots), nil
+}

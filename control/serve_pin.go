@@ -1,0 +1,68 @@
+package control
+
+import (
+	"context"
+	"time"
+
+	"github.com/p2pnode/p2pnode/node"
+	"github.com/p2pnode/p2pnode/unixfs"
+)
+
+// pin fetches everything below ref and keeps it.
+func (s *server) pin(ctx context.Context, p *params, out *stream) (any, error) {
+	ref, name := p.path(), p.text("name")
+	if p.err != nil {
+		return nil, p.err
+	}
+	var last time.Time
+	root, err := s.node.Pin(ctx, ref, name, func(t unixfs.Totals) {
+		if now := time.Now(); now.Sub(last) >= progressInterval {
+			last = now
+			// A client that is gone has cancelled ctx.
+			_ = out.progress(Progress{Bytes: int64(t.Bytes), Blocks: int64(t.Blocks), Peers: s.node.Stats().Peers})
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return Pin{Cid: root.String(), Name: name}, nil
+}
+
+func (s *server) unpin(ctx context.Context, p *params, _ *stream) (any, error) {
+	root := p.cid()
+	if p.err != nil {
+		return nil, p.err
+	}
+	if err := s.node.Unpin(ctx, root); err != nil {
+		return nil, err
+	}
+	return Pin{Cid: root.String()}, nil
+}
+
+func (s *server) pins(ctx context.Context, _ *params, out *stream) (any, error) {
+	for p, err := range s.node.Pins(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if err := out.item(Pin{Cid: p.Cid.String(), Name: p.Name, Created: p.Created}); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+func (s *server) gc(ctx context.Context, p *params, _ *stream) (any, error) {
+	o := node.GCOptions{DryRun: p.flag("dry-run")}
+	if p.err != nil {
+		return nil, p.err
+	}
+	return result(s.node.GC(ctx, o))
+}
+
+// result keeps a half-filled answer from travelling with an error.
+func result[T any](v T, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}

@@ -1,0 +1,85 @@
+package control
+
+import (
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/p2pnode/p2pnode/node"
+	"github.com/p2pnode/p2pnode/unixfs"
+)
+
+// Identity is who the node is and where it is reached.
+type Identity struct {
+	ID    string   `json:"id"`
+	Addrs []string `json:"addrs"` // multiaddrs with /p2p/ID; empty offline
+}
+
+// Status is what runs.
+type Status struct {
+	ID      string   `json:"id"`
+	PID     int      `json:"pid"`
+	Version string   `json:"version"`
+	Repo    string   `json:"repo"`
+	Network string   `json:"network"`
+	Gateway string   `json:"gateway,omitempty"` // URL; empty when it is off
+	Addrs   []string `json:"addrs"`
+	Peers   int      `json:"peers"`
+	UpNS    int64    `json:"up_ns"` // since the start, in nanoseconds
+}
+
+// Item is a file or directory: added, or the entry of a directory.
+type Item struct {
+	Cid     string    `json:"cid"`
+	Name    string    `json:"name"`            // slash-separated, "" for the root
+	Size    uint64    `json:"size"`            // bytes of the file
+	Tsize   uint64    `json:"tsize,omitempty"` // bytes of all blocks below
+	Type    string    `json:"kind"`            // file, directory, symlink, unknown
+	Mode    uint32    `json:"mode,omitempty"`  // permission bits, if recorded
+	ModTime time.Time `json:"mtime,omitzero"`  // if recorded
+}
+
+func itemOf(name string, l unixfs.Link) Item {
+	return Item{Cid: l.Cid.String(), Name: name, Size: l.Size, Tsize: l.Tsize,
+		Type: l.Type.String(), Mode: uint32(l.Mode.Perm()), ModTime: l.ModTime}
+}
+
+// Pin is a pinned root.
+type Pin struct {
+	Cid     string    `json:"cid"`
+	Name    string    `json:"name,omitempty"`
+	Created time.Time `json:"created,omitzero"`
+}
+
+// Progress is how far a call is. Zero means unknown or none yet.
+type Progress struct {
+	Bytes  int64  `json:"bytes"`
+	Total  int64  `json:"total,omitempty"` // bytes
+	Blocks int64  `json:"blocks,omitempty"`
+	Peers  int    `json:"peers"`
+	Phase  string `json:"phase,omitempty"` // what it waits for
+}
+
+// Peers are the connected peers.
+type Peers struct {
+	Peers []node.PeerInfo `json:"peers"`
+}
+
+// Provider is a peer that says it has something.
+type Provider struct {
+	ID    string   `json:"id"`
+	Addrs []string `json:"addrs"`
+}
+
+// Roots are the roots of an imported archive.
+type Roots struct {
+	Roots []string `json:"roots"`
+}
+
+func rootsOf(cids []cid.Cid) Roots {
+	r := Roots{Roots: []string{}}
+	for _, c := range cids {
+		r.Roots = append(r.Roots, c.String())
+	}
+	return r
+}
