@@ -156,7 +156,7 @@ func New(source func(ctx context.Context) block.Getter, local block.Getter, o Op
 	}
 	headers := gateway.NewHeaders(nil).WithDeprecatedXIpfsPath().ApplyCors()
 	inner := gateway.NewHostnameHandler(c, b, gateway.NewHandler(c, b)) // registers the metrics that quick shares
-	q, err := newQuick(local, o)
+	q, err := newQuick(local, o.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("make gateway: register metrics: %w", err)
 	}
@@ -180,6 +180,7 @@ type handler struct {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	extend(w, h.options.RetrievalTimeout)
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
 	from, ok := h.hosts.admit(r)

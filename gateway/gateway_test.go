@@ -8,8 +8,10 @@ import (
 
 	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
+	mh "github.com/multiformats/go-multihash"
 	"go.uber.org/goleak"
 
+	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/gateway"
 )
 
@@ -100,6 +102,12 @@ func TestQuickIsNotDifferent(t *testing.T) {
 	})
 	d.must(v0.SetCidBuilder(cid.V0Builder{}))
 	d.must(d.Add(t.Context(), v0))
+	hash, err := mh.Sum([]byte("long"), mh.SHA2_512, -1)
+	d.must(err)
+	long := cid.NewCidV1(cid.Raw, hash)
+	longBlock, err := block.Verify(long, []byte("long"))
+	d.must(err)
+	d.must(d.store.Put(t.Context(), longBlock))
 	base36, err := root.Cid().StringOfBase('k')
 	d.must(err)
 	s := newSite(t, always(missing("no peers")), d.memory(), gateway.Options{Hosts: []string{"example.com"}})
@@ -110,12 +118,12 @@ func TestQuickIsNotDifferent(t *testing.T) {
 		}
 		targets = append(targets, "/"+strings.ReplaceAll(name, " ", "%20"))
 	}
-	for _, host := range []string{"127.0.0.1:80", "[::1]:80", "[::1]", "localhost", "example.com:8080", root.Cid().String() + ".ipfs.localhost:8080", root.Cid().String() + ".ipfs.example.com"} {
-		for _, c := range []string{root.Cid().String(), v0.Cid().String(), base36, entries["noext"].Cid().String(), entries["empty"].Cid().String(), cid.MustParse("bafkqaaa").String()} {
+	for _, host := range []string{"127.0.0.1:80", "[::1]:80", "[::1]", "localhost", "example.com:8080", root.Cid().String() + ".ipfs.localhost:8080", root.Cid().String() + ".ipfs.example.com", v0.Cid().String() + ".ipfs.localhost", long.String() + ".ipfs.localhost"} {
+		for _, c := range []string{root.Cid().String(), v0.Cid().String(), base36, entries["noext"].Cid().String(), entries["empty"].Cid().String(), "bafkqaaa", long.String()} {
 			for _, target := range targets {
 				if !strings.Contains(host, ".ipfs.") {
 					target = "/ipfs/" + c + target
-				} else if target == "" {
+				} else if !strings.HasPrefix(target, "/") {
 					continue
 				}
 				for _, method := range []string{http.MethodGet, http.MethodHead} {

@@ -10,6 +10,9 @@ import (
 	"github.com/ipfs/boxo/gateway"
 )
 
+// labelSizeMax is the longest label of a domain name in bytes (RFC 1035).
+const labelSizeMax = 63
+
 // hosts knows under which names the gateway answers. A page on the web can make
 // a browser send requests here by pointing its own domain at a loopback address
 // (DNS rebinding), but it cannot choose the Host that the browser then sends.
@@ -75,7 +78,11 @@ type origin struct {
 
 // admit tells whether the request is for this gateway, and for which part.
 func (h *hosts) admit(r *http.Request) (origin, bool) {
-	r.Host = strings.ToLower(r.Host) // boxo compares it as it is
+	if lower := strings.ToLower(r.Host); lower != r.Host {
+		if from, ok := h.match(lower); ok && from.shared {
+			r.Host = lower // boxo compares it as it is; a CID in it would need its case
+		}
+	}
 	from, ok := h.match(r.Host)
 	// boxo believes this header, so it has to pass as well.
 	if forwarded := r.Header.Get("X-Forwarded-Host"); ok && forwarded != "" {
@@ -95,7 +102,8 @@ func (h *hosts) match(host string) (origin, bool) {
 		return origin{}, true
 	}
 	if root, domain, ok := cutLast(host, ".ipfs."); ok && h.domains[domain] {
-		return origin{content: true, prefix: "/ipfs/" + root}, true
+		// boxo refuses labels that are too long for DNS.
+		return origin{content: len(root) <= labelSizeMax, prefix: "/ipfs/" + root}, true
 	}
 	if _, domain, ok := cutLast(host, ".ipns."); ok && h.domains[domain] {
 		return origin{}, true

@@ -7,7 +7,6 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gabriel-vasile/mimetype"
 	"github.com/ipfs/go-cid"
@@ -21,9 +20,8 @@ import (
 // request needs. It answers exactly as boxo would, header for header, or leaves
 // the request alone; TestQuickIsNotDifferent holds it to that.
 type quick struct {
-	store   block.Getter
-	idleMax time.Duration // for a client to take the file
-	served  prometheus.Counter
+	store  block.Getter
+	served prometheus.Counter
 }
 
 const (
@@ -37,23 +35,19 @@ const (
 
 // newQuick shares the counter of answers with boxo's gateway, which has
 // registered it.
-func newQuick(local block.Getter, o Options) (*quick, error) {
+func newQuick(local block.Getter, metrics prometheus.Registerer) (*quick, error) {
 	answers := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "ipfs", Subsystem: "http", Name: "gw_responses_total",
 		Help: "Total number of HTTP responses sent by the gateway, labeled by status code.",
 	}, []string{"code"})
-	if err := o.Metrics.Register(answers); err != nil {
+	if err := metrics.Register(answers); err != nil {
 		registered, ok := err.(prometheus.AlreadyRegisteredError)
 		if !ok {
 			return nil, err
 		}
 		answers = registered.ExistingCollector.(*prometheus.CounterVec)
 	}
-	return &quick{
-		store:   local,
-		idleMax: o.RetrievalTimeout,
-		served:  answers.WithLabelValues("200"),
-	}, nil
+	return &quick{store: local, served: answers.WithLabelValues("200")}, nil
 }
 
 // serve answers r, or does nothing and returns false.
@@ -71,15 +65,10 @@ func (q *quick) serve(w http.ResponseWriter, r *http.Request, from origin) bool 
 		return false
 	}
 	f.header(w.Header(), whole, segments)
-	control := http.NewResponseController(w)
-	// Errors are those of a connection that is gone, or of a server without
-	// deadlines.
-	_ = control.SetWriteDeadline(time.Now().Add(q.idleMax))
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(f.data)
+		_, _ = w.Write(f.data) // fails when the client is gone
 	}
-	_ = control.SetWriteDeadline(time.Time{})
 	q.served.Inc()
 	return true
 }

@@ -24,9 +24,9 @@ type response struct {
 	idleMax time.Duration // for a client to take bytes
 
 	status   int
-	held     bool // a 500 waits for its body, to see what it is about
-	muted    bool // the body was replaced
-	deadline time.Time
+	held     bool      // a 500 waits for its body, to see what it is about
+	muted    bool      // the body was replaced
+	extended time.Time // when the client was last given time
 }
 
 func (w *response) WriteHeader(status int) {
@@ -47,6 +47,7 @@ func (w *response) WriteHeader(status int) {
 		return
 	}
 	w.status = status
+	extend(w.ResponseWriter, w.idleMax)
 	w.ResponseWriter.WriteHeader(status)
 }
 
@@ -64,6 +65,7 @@ func (w *response) lost(status int, message string) {
 		h.Del(name)
 	}
 	w.status, w.muted = status, true
+	extend(w.ResponseWriter, w.idleMax)
 	http.Error(w.ResponseWriter, message, status) // drops the headers of the content
 }
 
@@ -77,8 +79,9 @@ func (w *response) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	w.fetch.timer.Stop() // from here the client is waited for
-	if now := time.Now(); now.Add(w.idleMax / 2).After(w.deadline) {
-		w.setDeadline(now.Add(w.idleMax))
+	if now := time.Now(); now.Sub(w.extended) > w.idleMax/2 {
+		w.extended = now
+		extend(w.ResponseWriter, w.idleMax)
 	}
 	n, err := w.ResponseWriter.Write(p)
 	w.fetch.timer.Reset(w.fetch.timeout)
@@ -95,6 +98,7 @@ func (w *response) release(body string) {
 		}
 	}
 	w.status = http.StatusInternalServerError
+	extend(w.ResponseWriter, w.idleMax)
 	w.ResponseWriter.WriteHeader(w.status)
 }
 
@@ -112,21 +116,19 @@ func (w *response) incomplete() bool {
 	return w.status != 0 && !w.muted && w.Header().Get(streamError) != ""
 }
 
-// end sends a status without body that is still held, and gives the connection
-// back without deadline.
+// end sends a status without body that is still held.
 func (w *response) end() {
 	if w.held {
 		w.release("")
 	}
-	if !w.deadline.IsZero() {
-		w.setDeadline(time.Time{})
-	}
 }
 
-func (w *response) setDeadline(t time.Time) {
-	err := http.NewResponseController(w.ResponseWriter).SetWriteDeadline(t)
-	if err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return // the connection is gone: the write will tell
-	}
-	w.deadline = t
+// extend gives the client idleMax to take what is written from now on, and at
+// least half of it for what comes later. The deadline outlives the response,
+// whose end net/http still has to send; the next request on the connection
+// begins with a new one.
+func extend(w http.ResponseWriter, idleMax time.Duration) {
+	// It fails on a connection that is gone, which the write will tell, and on
+	// writers that have no connection.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(idleMax))
 }
