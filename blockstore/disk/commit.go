@@ -266,17 +266,40 @@ func (c *committer) write(b *batch) error {
 	if err := c.s.checkSpace(b.bytes+int64(len(b.blocks))*sectionHeaderMax, b.urgent); err != nil {
 		return fmt.Errorf("put %d blocks: %w", len(b.blocks), err)
 	}
-	if c.active != nil && c.end.offset > int64(len(segmentHeader)) && c.end.offset+b.bytes > c.s.opts.SegmentSizeMax {
-		c.seal()
+	for from := 0; from < len(b.blocks); {
+		n := c.fitting(b.blocks[from:])
+		if n == 0 {
+			c.seal()
+		}
+		if c.active == nil {
+			if err := c.begin(); err != nil {
+				return fmt.Errorf("put %d blocks: %w", len(b.blocks), err)
+			}
+			n = max(1, c.fitting(b.blocks[from:]))
+		}
+		if err := c.append(b.blocks[from:from+n], b.places[from:from+n]); err != nil {
+			return err
+		}
+		from += n
 	}
-	if c.active == nil {
-		if err := c.begin(); err != nil {
-			return fmt.Errorf("put %d blocks: %w", len(b.blocks), err)
+	return nil
+}
+
+// fitting returns how many of the blocks still go into the active segment.
+func (c *committer) fitting(blocks []block.Block) int {
+	size := c.end.offset
+	for i, b := range blocks {
+		if size += int64(b.Size()) + sectionHeaderMax; size > c.s.opts.SegmentSizeMax {
+			return i
 		}
 	}
-	bufs, size := c.layout(b)
-	err := writeAllAt(c.active, bufs, c.end.offset)
-	if err != nil {
+	return len(blocks)
+}
+
+// append writes blocks behind the end of the active segment and syncs them.
+func (c *committer) append(blocks []block.Block, places []*location) error {
+	bufs, size := c.layout(blocks, places)
+	if err := writeAllAt(c.active, bufs, c.end.offset); err != nil {
 		return c.undo(err)
 	}
 	if err := syncData(c.active); err != nil {
@@ -289,17 +312,17 @@ func (c *committer) write(b *batch) error {
 
 // layout gives each block its place behind the end, and returns what is to be
 // written there.
-func (c *committer) layout(b *batch) (bufs [][]byte, size int64) {
-	bufs = make([][]byte, 0, 2*len(b.blocks))
+func (c *committer) layout(blocks []block.Block, places []*location) (bufs [][]byte, size int64) {
+	bufs = make([][]byte, 0, 2*len(blocks))
 	c.headers = c.headers[:0]
-	if need := len(b.blocks) * sectionHeaderMax; cap(c.headers) < need {
+	if need := len(blocks) * sectionHeaderMax; cap(c.headers) < need {
 		c.headers = make([]byte, 0, need) // never moves below, bufs point into it
 	}
-	for i, blk := range b.blocks {
+	for i, blk := range blocks {
 		from := len(c.headers)
 		c.headers = appendSectionHeader(c.headers, blk)
 		header := c.headers[from:len(c.headers):len(c.headers)]
-		l := b.places[i]
+		l := places[i]
 		l.segment, l.offset, l.header = c.end.segment, c.end.offset+size, len(header)
 		bufs = append(bufs, header)
 		if blk.Size() > 0 {

@@ -51,8 +51,8 @@ import (
 
 // Options of a store. The zero value works.
 type Options struct {
-	// SegmentSizeMax is the size in bytes at which the next segment is begun;
-	// one Put may exceed it. Default 256 MiB.
+	// SegmentSizeMax is the size in bytes at which the next segment is begun.
+	// One that holds a single block may exceed it. Default 256 MiB.
 	SegmentSizeMax int64
 	// CacheSizeMax is how many bytes of blocks that were read and verified are
 	// kept, so that they need not be again. Default 32 MiB; negative: none.

@@ -109,7 +109,10 @@ func openIndex(dir string, log *slog.Logger, sync bool) (*index, error) {
 		WithNumVersionsToKeep(1).
 		WithDetectConflicts(false). // one writer
 		WithMetricsEnabled(false).
-		WithChecksumVerificationMode(options.OnTableRead)
+		WithChecksumVerificationMode(options.NoVerification) // checkTables has, just now
+	if err := checkTables(dir); err != nil {
+		return nil, err
+	}
 	db, err := badger.Open(o)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,50 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+// WithSpace makes the store believe in a file system of this many bytes.
+func (o Options) WithSpace(f func() (free, total int64)) Options {
+	o.space = func(string) (int64, int64, error) {
+		free, total := f()
+		return free, total, nil
+	}
+	return o
+}
+
+// BreakDisk makes every further write of the store fail.
+func (s *Store) BreakDisk() { s.committer.active.Close() }
+
+// FailWrites makes begin fail after the active segment.
+func (s *Store) Seal() error {
+	return s.committer.submit(context.Background(), &request{seal: true})
+}
+
+// LoseIndexEntry takes an entry away behind the index's back, as a damaged
+// database would.
+func (s *Store) LoseIndexEntry(mh []byte) error {
+	txn := s.index.db.NewTransaction(true)
+	defer txn.Discard()
+	return errors.Join(txn.Delete(blockKey(string(mh))), txn.Commit())
+}
+
+// Scan runs the scanner over r, and returns the offsets and data of the sections.
+func Scan(r io.ReaderAt, from, size int64) (data map[int64][]byte, end int64, err error) {
+	data = make(map[int64][]byte)
+	res, err := scan(context.Background(), r, from, size, func(s section) error {
+		data[s.offset] = append([]byte(nil), s.data...)
+		return nil
+	})
+	return data, res.end, err
+}
+
+// Constants that tests need.
+const (
+	HeaderSize     = len(segmentHeader)
+	IndexSpaceMin  = indexSpaceMin
+	BallastSize    = ballastSize
+	DeleteSpaceMin = deleteSpaceMin
+)
