@@ -17,9 +17,35 @@ type Flip struct {
 
 func (f Flip) String() string { return fmt.Sprintf("%s, byte %d, bit %d", f.Path, f.Offset, f.Bit) }
 
+const zeroTries = 1000
+
 // ChooseFlip chooses a bit: every other time among all bytes, else among all files, so that small
-// files, which rule large ones, have their share.
-func ChooseFlip(repo string, rnd *rand.Rand) (Flip, error) {
+// files, which rule large ones, have their share. It prefers bytes that are not zero, since most
+// zeros are room that was set aside.
+func ChooseFlip(repo string, rnd *rand.Rand) (f Flip, err error) {
+	for range zeroTries {
+		if f, err = chooseAny(repo, rnd); err != nil {
+			return f, err
+		}
+		if b, err := f.read(repo); b != 0 || err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+func (f Flip) read(repo string) (byte, error) {
+	file, err := os.Open(filepath.Join(repo, f.Path))
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	b := make([]byte, 1)
+	_, err = file.ReadAt(b, f.Offset)
+	return b[0], err
+}
+
+func chooseAny(repo string, rnd *rand.Rand) (Flip, error) {
 	var names []string
 	var sizes []int64
 	var total int64
@@ -58,11 +84,10 @@ func (f Flip) Apply(repo string) error {
 		return err
 	}
 	defer file.Close()
-	b := make([]byte, 1)
-	if _, err := file.ReadAt(b, f.Offset); err != nil {
+	b, err := f.read(repo)
+	if err != nil {
 		return err
 	}
-	b[0] ^= 1 << f.Bit
-	_, err = file.WriteAt(b, f.Offset)
+	_, err = file.WriteAt([]byte{b ^ 1<<f.Bit}, f.Offset)
 	return err
 }

@@ -24,7 +24,7 @@ func TestRowVerdict(t *testing.T) {
 		{"more time than asked", row{ours: of(8), usual: of(10), goal: goal{bound: 0.6, ratio: true}}, 0.8, "**FAIL**"},
 		{"against the better of two times", row{ours: of(4), usual: of(100), best: of(5), goal: goal{bound: 0.6, ratio: true}}, 0.8, "**FAIL**"},
 		{"against the better of two rates", row{more: true, ours: of(40), usual: of(10), best: of(5), goal: goal{bound: 4, ratio: true, least: true}}, 4, "pass"},
-		{"absolute", row{ours: of(2.6), usual: of(200), goal: goal{bound: 2.5}}, 0.013, "**FAIL**"},
+		{"absolute", row{ours: of(3), usual: of(12), goal: goal{bound: 2.5}}, 0.25, "**FAIL**"},
 		{"no goal", row{ours: of(1), usual: of(1)}, 1, ""},
 		{"nothing measured", row{usual: of(1), goal: goal{bound: 2.5}}, 0, "not measured"},
 	}
