@@ -120,12 +120,20 @@ func (s *session) served(m *Machine, r *remote, b block.Block) {
 	old := s.size(codec)
 	now := max((3*old+b.Size())/4, sizeMin)
 	s.sizes[codec] = now
-	for w := range s.wants {
-		// Nearly all are as large as the last: what was taken for less, or
-		// more, when it was asked for is corrected.
-		if w.holder != nil && w.cid.Prefix().Codec == codec {
-			w.holder.out += now - w.size
-			w.size = now
+	if change := now - old; max(change, -change) > old/8 {
+		s.resize(codec, now)
+	}
+}
+
+// resize corrects what was assigned while blocks were taken for larger, or
+// smaller, than they are.
+func (s *session) resize(codec uint64, size int) {
+	for _, b := range s.members {
+		for _, w := range b.r.assigned {
+			if w.cid.Prefix().Codec == codec && slices.Contains(w.sessions, s) {
+				b.r.out += size - w.size
+				w.size = size
+			}
 		}
 	}
 }

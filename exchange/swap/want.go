@@ -72,6 +72,7 @@ func (w *want) note(r *remote, now time.Time, state answer) {
 		r.open++
 	}
 	a.state, a.at = state, now
+	a.promised = a.promised && state != silent && state != saidDont
 }
 
 func (w *want) forget(r *remote) {

@@ -10,7 +10,8 @@ import (
 
 const (
 	// bufferMin is the buffer in bytes that a message gets before any of it has
-	// arrived; it then doubles each time it is full.
+	// arrived, unless the one before it on the stream was larger; it then
+	// doubles each time it is full.
 	bufferMin = 16 << 10
 	// readAhead is the size in bytes of the buffer under the Reader: most small
 	// messages cost one read of the stream.
@@ -26,7 +27,8 @@ type Gate func(have, size int) error
 
 // Reader reads messages from a stream. It is not safe for concurrent use.
 type Reader struct {
-	r *bufio.Reader
+	r    *bufio.Reader
+	last int // size of the last message in bytes
 }
 
 // NewReader reads messages from r.
@@ -60,7 +62,7 @@ func (r *Reader) Body(length int, gate Gate) (Message, error) {
 	for have := 0; have < length; {
 		size := len(buf)
 		if have == size {
-			size = min(length, max(bufferMin, 2*have))
+			size = min(length, max(bufferMin, r.last, 2*have))
 		}
 		if err := gate(have, size); err != nil {
 			return Message{}, fmt.Errorf("read message: %w", err)
@@ -79,5 +81,6 @@ func (r *Reader) Body(length int, gate Gate) (Message, error) {
 			return Message{}, fmt.Errorf("read message: %d of %d bytes: %w", have, length, err)
 		}
 	}
+	r.last = length
 	return Decode(buf)
 }

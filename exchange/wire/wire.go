@@ -6,8 +6,8 @@
 // in they are slices of the one buffer that the message was read into.
 //
 // Invariant: whatever a stranger sends, a Reader holds at most twice the bytes
-// that have really arrived, plus bufferMin; a declared length or count buys no
-// memory.
+// of this message, or as many as of the one before it, that have really
+// arrived, plus bufferMin; a declared length or count buys no memory.
 //
 // Source: the bitswap specification, https://specs.ipfs.tech/bitswap-protocol/.
 // A message is an unsigned varint length followed by this protobuf message:

@@ -1,0 +1,272 @@
+package swap_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2pnode/p2pnode/exchange/swap"
+)
+
+const (
+	ms   = time.Millisecond
+	mbps = 1e6 / 8 // bytes/s
+)
+
+// took is how long the node needed, and fails the test if it did not get all.
+func (s *sim) took(n *node, began time.Time) time.Duration {
+	s.t.Helper()
+	if len(n.got) != n.need {
+		s.t.Fatalf("%s got %d of %d blocks; failed: %v", n.id, len(n.got), n.need, n.failed)
+	}
+	return n.doneAt.Sub(began)
+}
+
+func TestOneSeed(t *testing.T) {
+	for _, c := range []struct{ n, size int }{{64, 256 << 10}, {16, 1 << 20}, {3000, 4 << 10}} {
+		s := newSim(t, 1)
+		s.check = c.n < 1000
+		seed, get := s.node(50*ms, 100*mbps, false), s.node(50*ms, 100*mbps, false)
+		cids := s.blocks(c.n, c.size, seed)
+		s.connect(seed, get)
+		began := s.now
+		get.want(1, cids...)
+		s.run(time.Minute, get.done)
+		limit := 50*ms + time.Duration(float64(c.n*c.size)/(100*mbps)*float64(time.Second))
+		if took := s.took(get, began); took > limit*5/4 {
+			t.Errorf("%d blocks of %d bytes took %v, limit %v", c.n, c.size, took, limit)
+		}
+		if d := get.m.Stats().DupBlocks; d > 0 {
+			t.Errorf("%d duplicates from one seed", d)
+		}
+	}
+}
+
+func TestFourSeedsShareTheWork(t *testing.T) {
+	s := newSim(t, 2)
+	get := s.node(50*ms, 100*mbps, false)
+	var seeds []*node
+	for range 4 {
+		seeds = append(seeds, s.node(50*ms, 25*mbps, false))
+	}
+	root, cids := s.blocks(1, 2000, seeds...), s.blocks(128, 256<<10, seeds...)
+	for _, n := range seeds {
+		s.connect(n, get)
+	}
+	began := s.now
+	get.want(1, root...)
+	s.run(time.Minute, get.done)
+	get.want(1, cids...)
+	s.run(time.Minute, get.done)
+	limit := 100*ms + time.Duration(float64(128*256<<10)/(100*mbps)*float64(time.Second))
+	took := s.took(get, began)
+	st := get.m.Stats()
+	t.Logf("%v, limit %v: %.2f×; dups %d", took, limit, float64(took)/float64(limit), st.DupBlocks)
+	if took > limit*13/10 || st.DupBlocks > 1 {
+		t.Errorf("%v, limit %v; %d duplicates", took, limit, st.DupBlocks)
+	}
+}
+
+// TestLiars: peers that break their word cost time, never the fetch.
+func TestLiars(t *testing.T) {
+	for name, l := range map[string]lie{"have then silent": haveSilent, "corrupt": corrupt, "mute": mute, "have then don't": haveThenDont} {
+		for _, n := range []int{1, 4, 8} {
+			t.Run(fmt.Sprintf("%d %s", n, name), func(t *testing.T) {
+				s := newSim(t, uint64(n))
+				get, seed := s.node(50*ms, 100*mbps, false), s.node(50*ms, 100*mbps, false)
+				cids := s.blocks(64, 256<<10, seed)
+				for range n {
+					x := s.node(40*ms, 100*mbps, false)
+					x.lie = l
+					s.connect(x, get)
+				}
+				s.connect(seed, get)
+				began := s.now
+				get.want(1, cids...)
+				s.run(time.Minute, get.done)
+				took := s.took(get, began)
+				st := get.m.Stats()
+				t.Logf("%v (clean 1.4s), dups %d, faults %v", took, st.DupBlocks, get.faults)
+				if took > 5*time.Second {
+					t.Errorf("took %v", took)
+				}
+			})
+		}
+	}
+}
+
+func TestMissingFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		peers, providers, offline int
+		search                    bool
+		phase                     swap.Phase
+	}{
+		"nobody at all":        {phase: swap.PhaseNoPeers},
+		"peers without it":     {peers: 3, phase: swap.PhaseNoProviders},
+		"search finds nobody":  {peers: 3, search: true, phase: swap.PhaseNoProviders},
+		"undialable":           {providers: 2, offline: 2, search: true, phase: swap.PhaseUndialable},
+		"providers without it": {providers: 2, search: true, phase: swap.PhaseRefused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSim(t, 3)
+			get := s.node(50*ms, 100*mbps, c.search)
+			cids := s.blocks(1, 1000)
+			for range c.peers {
+				s.connect(get, s.node(50*ms, 100*mbps, false))
+			}
+			for i := range c.providers {
+				p := s.node(50*ms, 100*mbps, false)
+				p.offline = i < c.offline
+				s.providers[cids[0]] = append(s.providers[cids[0]], p.id)
+			}
+			began := s.now
+			get.want(1, cids...)
+			s.run(time.Minute, get.done)
+			if r, ok := get.failed[cids[0]]; !ok || r.Phase != c.phase || r.Providers != c.providers || r.Undialable != c.offline {
+				t.Errorf("failed with %+v", get.failed)
+			}
+			if d := s.now.Sub(began); d > 10*time.Second {
+				t.Errorf("took %v to fail", d)
+			}
+		})
+	}
+}
+
+func TestProvidersAreDialed(t *testing.T) {
+	s := newSim(t, 4)
+	get := s.node(50*ms, 100*mbps, true)
+	seed, dead := s.node(50*ms, 100*mbps, false), s.node(50*ms, 100*mbps, false)
+	dead.offline = true
+	cids := s.blocks(50, 100<<10, seed)
+	s.providers[cids[0]] = []peer.ID{dead.id, seed.id}
+	get.want(1, cids...)
+	s.run(time.Minute, get.done)
+	s.took(get, s.now)
+}
+
+// TestLateSeed: a peer that connects while a want is hunting is asked.
+func TestLateSeed(t *testing.T) {
+	s := newSim(t, 5)
+	get, seed := s.node(50*ms, 100*mbps, false), s.node(50*ms, 100*mbps, false)
+	cids := s.blocks(10, 1000, seed)
+	get.want(1, cids...)
+	s.after(1500*ms, func() { s.connect(get, seed) })
+	s.run(time.Minute, get.done)
+	s.took(get, s.now)
+}
+
+// TestKeptWants: who asks before we have the block is told when we do.
+func TestKeptWants(t *testing.T) {
+	s := newSim(t, 6)
+	a, b := s.node(50*ms, 100*mbps, true), s.node(50*ms, 100*mbps, false)
+	s.connect(a, b)
+	later := s.node(50*ms, 100*mbps, false) // only holds the blocks until then
+	cids := s.blocks(20, 5000, later)
+	a.want(1, cids...)
+	s.after(time.Second, func() {
+		var held swap.Held
+		for _, c := range cids {
+			b.has[c] = later.has[c]
+			held.Blocks = append(held.Blocks, swap.Sized{Cid: c, Size: 5000})
+		}
+		b.step(held)
+	})
+	s.run(time.Minute, a.done)
+	s.took(a, s.now)
+}
+
+// TestRandom runs swarms with churn and liars under all invariants.
+func TestRandom(t *testing.T) {
+	for seed := range uint64(30) {
+		a, b := swarm(t, seed), swarm(t, seed)
+		if a != b {
+			t.Fatalf("seed %d: two runs differ", seed)
+		}
+	}
+}
+
+// swarm returns a digest of all that happened.
+func swarm(t *testing.T, seed uint64) string {
+	s := newSim(t, seed)
+	var all, getters []*node
+	for i := range 4 + s.rng.IntN(8) {
+		n := s.node(time.Duration(1+s.rng.IntN(200))*ms, float64(1+s.rng.IntN(100))*mbps, s.rng.IntN(2) == 0)
+		all = append(all, n)
+		if i > 1 {
+			n.lie = []lie{honest, honest, honest, haveSilent, corrupt, mute, haveThenDont}[s.rng.IntN(7)]
+		}
+	}
+	root := all[0]
+	cids := s.blocks(1+s.rng.IntN(60), 1<<s.rng.IntN(18), root)
+	for _, c := range cids {
+		s.providers[c] = []peer.ID{root.id}
+	}
+	for i, n := range all {
+		for _, o := range all[:i] {
+			if s.rng.IntN(3) > 0 || o == root {
+				s.connect(n, o)
+			}
+		}
+		if i > 0 && n.lie == honest {
+			getters = append(getters, n)
+			s.after(time.Duration(s.rng.IntN(2000))*ms, func() {
+				n.want(1, cids...)
+				if s.rng.IntN(2) == 0 {
+					n.step(swap.Want{Session: 2, Cids: cids[:1]})
+					n.step(swap.CloseSession{Session: 2})
+				}
+			})
+		}
+	}
+	for range s.rng.IntN(10) { // churn that never takes the seed away for good
+		s.after(time.Duration(s.rng.IntN(4000))*ms, func() {
+			a, b := all[s.rng.IntN(len(all))], all[s.rng.IntN(len(all))]
+			if a != b && a.links[b.id] {
+				s.disconnect(a, b)
+				s.after(500*ms, func() { s.connect(a, b) })
+			}
+		})
+	}
+	s.run(3*time.Minute, func() bool { return s.now.Sub(time.Unix(1e9, 0)) > 5*time.Second && doneAll(getters) })
+	for _, n := range getters {
+		if len(n.got) != n.need && !n.banned[root.id] {
+			t.Errorf("seed %d: %s got %d of %d blocks by %v; failed %v; %+v", seed, n.id, len(n.got), n.need, s.now.Sub(time.Unix(1e9, 0)), len(n.failed), n.m.Table())
+		}
+	}
+	return fmt.Sprintf("%x", s.trace.Sum(nil))
+}
+
+func doneAll(nodes []*node) bool {
+	for _, n := range nodes {
+		if n.need == 0 || !n.done() {
+			return false
+		}
+	}
+	return true
+}
+
+// TestBounded: a peer that asks for everything costs a bounded amount.
+func TestBounded(t *testing.T) {
+	s := newSim(t, 7)
+	n, flood := s.node(50*ms, 100*mbps, false), s.node(50*ms, 1e12, false)
+	s.connect(n, flood)
+	cids := s.blocks(5000, 8)
+	for _, dont := range []bool{false, true} {
+		var e swap.Received
+		for _, c := range cids {
+			e.Entries = append(e.Entries, swap.Entry{Cid: c, SendDontHave: dont})
+		}
+		e.Peer = flood.id
+		n.step(e)
+		s.run(time.Second, func() bool { return false })
+		if w := n.m.Table()[0].Wants; w > 1024 {
+			t.Errorf("%d wants are kept", w)
+		}
+	}
+	s.disconnect(n, flood)
+	if len(n.m.Table()) != 0 {
+		t.Error("the peer is not forgotten")
+	}
+}
