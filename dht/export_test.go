@@ -80,3 +80,9 @@ func (d *DHT) HasRecord(ctx context.Context, h multihash.Multihash) bool {
 	providers, err := c.ProviderStore().GetProviders(ctx, h)
 	return err == nil && len(providers) > 0
 }
+
+// ProvideThin does at once what the backlog does now and then.
+func (d *DHT) ProvideThin(ctx context.Context) {
+	c, _ := d.gate.peek()
+	d.provideThin(ctx, c, 0)
+}

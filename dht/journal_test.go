@@ -202,7 +202,7 @@ func TestJournalSurvivesAnAbruptEnd(t *testing.T) {
 }
 
 func TestNewCIDsOvertakeTheBacklog(t *testing.T) {
-	const backlog = 20_000
+	const backlog = 8_000
 	store := newStore()
 	d := start(t, dht.Options{Store: store})
 	cids := make([]cidCid, backlog)

@@ -51,7 +51,7 @@ func (d *DHT) Provide(ctx context.Context, cids ...cid.Cid) error {
 }
 
 // Unprovide ends the promise: the CIDs leave the journal durably. Records that
-// others hold expire by themselves within 48 hours.
+// were sent, and what this node answers itself, expire within 48 hours.
 func (d *DHT) Unprovide(ctx context.Context, cids ...cid.Cid) error {
 	hashes := hashesOf(cids)
 	if err := d.journal.remove(ctx, hashes); err != nil {
@@ -60,7 +60,7 @@ func (d *DHT) Unprovide(ctx context.Context, cids ...cid.Cid) error {
 	return nil
 }
 
-// hashesOf drops identity CIDs, which everyone has.
+// hashesOf drops identity CIDs, which everyone has, and undefined ones.
 func hashesOf(cids []cid.Cid) []multihash.Multihash {
 	hashes := make([]multihash.Multihash, 0, len(cids))
 	for _, c := range cids {
@@ -139,7 +139,7 @@ func (d *DHT) finish(ctx context.Context, sent []entry) {
 	if len(sent) == 0 {
 		return
 	}
-	d.counts.provided.Add(uint64(len(sent)))
+	defer d.counts.provided.Add(uint64(len(sent)))
 	// What was sent is noted even when the DHT is stopping.
 	if err := d.journal.finish(context.WithoutCancel(ctx), sent); err != nil {
 		d.log.Warn("note provided CIDs", "count", len(sent), "error", err)

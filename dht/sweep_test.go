@@ -35,3 +35,25 @@ func TestRecordsAreSentAgain(t *testing.T) {
 		t.Errorf("after the restart: %+v", s)
 	}
 }
+
+// TestGrownNetworkTakesThinRecords provides while there is one peer, and lets
+// others come.
+func TestGrownNetworkTakesThinRecords(t *testing.T) {
+	owner := start(t, dht.Options{})
+	swarm(t, 1, dht.Options{Bootstrap: []peerInfo{owner.info()}})
+	c := cidOf(t, "thin")
+	if err := owner.Provide(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "provide", func() bool { return owner.Stats().ProvidesDone == 1 })
+	owner.ProvideThin(t.Context()) // in the same network: nothing to do
+	if n := owner.Stats().Pending; n != 0 {
+		t.Errorf("%d pending although nothing has grown", n)
+	}
+	late := swarm(t, 4, dht.Options{Bootstrap: []peerInfo{owner.info()}})
+	until(t, "growth", func() bool { return owner.Stats().TableSize == 5 })
+	owner.ProvideThin(t.Context())
+	for _, n := range late {
+		until(t, "record", func() bool { return n.HasRecord(t.Context(), c.Hash()) })
+	}
+}

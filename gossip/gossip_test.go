@@ -389,3 +389,43 @@ func TestLargestMessageCrossesTheWire(t *testing.T) {
 		t.Errorf("%d bytes arrived", len(m.Data))
 	}
 }
+
+func TestSubscriptionsOfAPeerAreBounded(t *testing.T) {
+	g, err := gossip.New(newHost(t), gossip.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	topics := func(from, n int) (names []string) {
+		for i := range n {
+			names = append(names, fmt.Sprint("/p2pnode/p2pnode/", from+i))
+		}
+		return names
+	}
+	for _, step := range []struct {
+		subscribe bool
+		topics    []string
+		kept      int
+	}{
+		{true, topics(0, 200), 200},
+		{true, topics(100, 200), 156}, // 100 of them again, 56 new
+		{true, topics(500, 1), 0},
+		{false, topics(0, 10), 10},
+		{true, topics(500, 20), 10},
+		{true, []string{"/p2pnode/other/1", "foreign", "/p2pnode/p2pnode/" + string(make([]byte, 200))}, 0},
+	} {
+		kept, err := g.Filter("peer", step.subscribe, step.topics...)
+		if kept != step.kept || err != nil {
+			t.Errorf("kept %d of %d, want %d: %v", kept, len(step.topics), step.kept, err)
+		}
+	}
+	if _, err := g.Filter("peer", true, topics(0, gossip.TopicsMax+1)...); err == nil {
+		t.Error("too many at once")
+	}
+	if n := g.Stats().Peers; n != 1 {
+		t.Errorf("%d peers", n)
+	}
+	g.Forget("peer")
+	if n := g.Stats().Peers; n != 0 {
+		t.Errorf("%d peers after it has gone", n)
+	}
+}

@@ -96,7 +96,7 @@ func (g *Gossip) Join(name string, validate Validator) (*Topic, error) {
 	t := &Topic{gossip: g, name: name, validate: validate, subs: make(map[*Subscription]struct{})}
 	if g.spawn != nil {
 		if err := t.attach(); err != nil {
-			return nil, fmt.Errorf("join topic %q: %w", name, err)
+			return nil, fmt.Errorf("join topic %q: %w", name, stopped(err))
 		}
 	}
 	g.topics[name] = t
@@ -110,6 +110,14 @@ func (g *Gossip) stopped() bool {
 	default:
 		return false
 	}
+}
+
+// stopped translates what pubsub answers when its context has ended.
+func stopped(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return ErrStopped
+	}
+	return err
 }
 
 // attach joins the topic in pubsub, which runs. gossip.life is held.
@@ -184,8 +192,8 @@ func (t *Topic) Publish(ctx context.Context, data []byte) error {
 		err = ErrRejected
 	case errors.Is(err, pubsub.ErrTopicClosed):
 		err = ErrClosed
-	case t.gossip.stopped():
-		err = ErrStopped
+	case ctx.Err() == nil:
+		err = stopped(err)
 	}
 	return fmt.Errorf("publish to topic %q: %w", t.name, err)
 }
@@ -247,7 +255,7 @@ func (t *Topic) Subscribe() (*Subscription, error) {
 	s := &Subscription{topic: t, messages: make(chan Message), done: make(chan struct{})}
 	if g.spawn != nil {
 		if err := s.attach(); err != nil {
-			return nil, fmt.Errorf("subscribe to topic %q: %w", t.name, err)
+			return nil, fmt.Errorf("subscribe to topic %q: %w", t.name, stopped(err))
 		}
 	}
 	t.subs[s] = struct{}{}
