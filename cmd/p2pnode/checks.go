@@ -16,13 +16,16 @@ import (
 const (
 	off = "off"
 	// networkNameMax bounds a network's name in bytes; it is part of protocol names.
-	networkNameMax = 64
+	networkNameMax = 32
 	pskSize        = 32
 )
 
 func checkNetwork(name string) error {
-	if name == "" || len(name) > networkNameMax || strings.ContainsAny(name, "/ \t\r\n") {
-		return fmt.Errorf("%q is not a network's name: 1 to %d bytes without slash or space", name, networkNameMax)
+	strange := strings.IndexFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
+	})
+	if name == "" || len(name) > networkNameMax || strange >= 0 {
+		return fmt.Errorf("%q is not a network's name: 1 to %d of a-z, 0-9 and hyphens", name, networkNameMax)
 	}
 	return nil
 }

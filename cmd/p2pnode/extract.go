@@ -10,8 +10,6 @@ import (
 	"os"
 	"path"
 	"strings"
-
-	"github.com/p2pnode/p2pnode/control"
 )
 
 const (
@@ -31,7 +29,7 @@ const (
 // A file is written under a temporary name and then renamed, without a sync:
 // content is durable in the repo, and writing it out again costs nothing there.
 type extraction struct {
-	tree     *control.Tree
+	tree     archive
 	meter    *meter
 	symlinks bool
 
@@ -40,6 +38,12 @@ type extraction struct {
 	entries int
 	done    extracted
 	buf     []byte
+}
+
+// archive is a tree as it comes in. Its names come from strangers.
+type archive interface {
+	Next() (*tar.Header, error)
+	io.Reader
 }
 
 // extracted is what a get has written.

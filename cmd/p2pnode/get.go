@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -152,5 +151,3 @@ func checkName(name string) error {
 
 // errShrunk means that a file became shorter while it was read.
 var errShrunk = errors.New("file became shorter while it was read")
-
-var _ io.Reader = (*control.Tree)(nil)
