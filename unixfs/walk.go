@@ -186,7 +186,7 @@ func (w *walk) fill() {
 		}
 		p := m.peek()
 		bytes := p.estimate()
-		if w.full(m, bytes) && w.f.first() != m {
+		if w.full(m, bytes) && !w.awaited(m) {
 			return
 		}
 		w.links++
@@ -211,6 +211,10 @@ func (w *walk) full(m *item, bytes int64) bool {
 	}
 	return w.blocks >= blocksMax || w.bytes+bytes > bytesMax
 }
+
+// awaited tells whether it is what the consumer cannot go on without; the caller
+// holds mu.
+func (w *walk) awaited(it *item) bool { return w.current == 0 && w.f.first() == it }
 
 // ask turns the next child of marker m into an item; the caller holds mu.
 func (w *walk) ask(m *item, bytes int64) {
@@ -287,7 +291,7 @@ func (w *walk) settle(it *item, size int, g grown, err error) {
 	if g.links > 0 {
 		node = int64(size)
 	}
-	if err == nil && w.bytes+data+node > w.window && data+node > estimate && w.f.first() != it {
+	if err == nil && w.bytes+data+node > w.window && data+node > estimate && !w.awaited(it) {
 		w.again(it, data+node)
 		return
 	}

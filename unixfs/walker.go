@@ -95,7 +95,10 @@ func (w *Walker) Next() (*Entry, error) {
 		w.err = err
 		return nil, err
 	}
-	w.buf, w.open = it.grown.data, true
+	if err := w.take(it.grown.data); err != nil {
+		return nil, err
+	}
+	w.open = true
 	return &Entry{Path: it.place.path, Link: it.grown.link}, nil
 }
 
@@ -161,12 +164,21 @@ func (w *Walker) more() error {
 			w.err = err
 			return err
 		}
-		w.buf = it.grown.data
+		if err := w.take(it.grown.data); err != nil {
+			return err
+		}
 	}
-	if w.left < uint64(len(w.buf)) {
+	return nil
+}
+
+// take makes data the current block, if there is any left of the budget.
+func (w *Walker) take(data []byte) error {
+	if w.left < uint64(len(data)) {
 		w.err = &LimitError{What: "bytes of files", Max: w.max}
 		return w.err
 	}
+	w.left -= uint64(len(data))
+	w.buf = data
 	return nil
 }
 

@@ -1,0 +1,345 @@
+package unixfs_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/shard"
+)
+
+const (
+	typeDir     = 1
+	typeFile    = 2
+	typeMeta    = 3
+	typeSymlink = 4
+	typeShard   = 5
+)
+
+func put(t testing.TB, m *memory, codec uint64, data []byte) cid.Cid {
+	t.Helper()
+	b := must[block.Block](t)(block.New(data, block.Prefix{Codec: codec}))
+	m.Put(context.Background(), b)
+	return b.Cid()
+}
+
+func putNode(t testing.TB, m *memory, n unixfs.Node, links ...unixfs.LinkRef) cid.Cid {
+	t.Helper()
+	return put(t, m, cid.DagProtobuf, n.Encode(links...))
+}
+
+// drain reads all there is and returns the error.
+func drain(m block.Getter, c cid.Cid, o unixfs.WalkOptions) (entries int, err error) {
+	w := unixfs.NewWalker(context.Background(), m, c, o)
+	defer w.Close()
+	for {
+		if _, err = w.Next(); err == nil {
+			_, err = w.WriteTo(io.Discard)
+		}
+		if err == io.EOF {
+			return entries, nil
+		}
+		if err != nil {
+			return entries, err
+		}
+		entries++
+	}
+}
+
+func TestLiesAboutSizes(t *testing.T) {
+	m := newMemory()
+	leaf := unixfs.LinkRef{Cid: put(t, m, cid.Raw, []byte("hello")), Tsize: 5}
+	wrapped := unixfs.LinkRef{Cid: putNode(t, m, unixfs.Node{Type: typeFile, Data: []byte("hello"), Size: 5}), Tsize: 13}
+	file := func(size uint64, sizes ...uint64) unixfs.Node {
+		return unixfs.Node{Type: typeFile, Size: size, BlockSizes: sizes}
+	}
+	for name, root := range map[string]cid.Cid{
+		"leaf shorter than declared": putNode(t, m, file(6, 6), leaf),
+		"leaf longer than declared":  putNode(t, m, file(4, 4), leaf),
+		"node shorter than declared": putNode(t, m, file(6, 6), wrapped),
+		"total too large":            putNode(t, m, file(11, 5, 5), leaf, leaf),
+		"total too small":            putNode(t, m, file(9, 5, 5), leaf, leaf),
+		"fewer sizes than links":     putNode(t, m, file(5, 5), leaf, leaf),
+		"more sizes than links":      putNode(t, m, file(10, 5, 5), leaf),
+		"sum overflows":              putNode(t, m, file(4, math.MaxUint64, 5), leaf, leaf),
+		"data and size differ":       putNode(t, m, unixfs.Node{Type: typeFile, Data: []byte("abc"), Size: 4}),
+		"metadata":                   putNode(t, m, unixfs.Node{Type: typeMeta}),
+		"a directory as part":        putNode(t, m, file(5, 5), unixfs.LinkRef{Cid: putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true})}),
+		"symlink with links":         putNode(t, m, unixfs.Node{Type: typeSymlink, NoSize: true}, leaf),
+		"not dag-pb":                 put(t, m, cid.DagProtobuf, []byte("hello")),
+		"no UnixFS inside":           put(t, m, cid.DagProtobuf, nil),
+	} {
+		var bad *unixfs.FormatError
+		if _, err := drain(m, root, unixfs.WalkOptions{}); !errors.As(err, &bad) || !bad.Cid.Defined() {
+			t.Errorf("%s: Walker: %v", name, err)
+		}
+		f, err := unixfs.Open(context.Background(), m, root)
+		if err == nil {
+			_, err = f.WriteTo(io.Discard)
+			f.Close()
+		}
+		var notFile *unixfs.NotFileError
+		if !errors.As(err, &bad) && !errors.As(err, &notFile) {
+			t.Errorf("%s: File: %v", name, err)
+		}
+	}
+}
+
+func TestUnknownCodec(t *testing.T) {
+	m := newMemory()
+	const dagJOSE = 0x85
+	c := put(t, m, dagJOSE, []byte("hello"))
+	root := putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true}, unixfs.LinkRef{Name: "x", Cid: c})
+	var codec *unixfs.CodecError
+	if _, err := drain(m, root, unixfs.WalkOptions{}); !errors.As(err, &codec) || !codec.Cid.Equals(c) {
+		t.Errorf("Walker: %v", err)
+	}
+	if _, err := unixfs.Fetch(context.Background(), m, root, unixfs.FetchOptions{}); !errors.As(err, &codec) {
+		t.Errorf("Fetch: %v", err)
+	}
+	if _, err := unixfs.Stat(context.Background(), m, c); !errors.As(err, &codec) {
+		t.Errorf("Stat: %v", err)
+	}
+}
+
+func TestNamesThatLeadOut(t *testing.T) {
+	m := newMemory()
+	leaf := put(t, m, cid.Raw, []byte("x"))
+	for _, name := range []string{"", ".", "..", "a/b", "/etc/passwd", "a\x00b", "../x"} {
+		dir := unixfs.Node{Type: typeDir, NoSize: true}
+		root := putNode(t, m, dir, unixfs.LinkRef{Name: name, Cid: leaf}, unixfs.LinkRef{Name: "fine", Cid: leaf, Tsize: 1})
+		var bad *unixfs.FormatError
+		if n, err := drain(m, root, unixfs.WalkOptions{}); !errors.As(err, &bad) || n != 1 {
+			t.Errorf("%q: Walker: %d, %v", name, n, err)
+		}
+		var names []string
+		for l, err := range unixfs.List(context.Background(), m, root) {
+			names = append(names, l.Name)
+			if (l.Name == "fine") != (err == nil) {
+				t.Errorf("%q: List: %q, %v", name, l.Name, err)
+			}
+		}
+		if name != "" && len(names) != 2 {
+			t.Errorf("%q: List stops after %q", name, names)
+		}
+	}
+	twice := putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true},
+		unixfs.LinkRef{Name: "b", Cid: leaf}, unixfs.LinkRef{Name: "a", Cid: leaf}, unixfs.LinkRef{Name: "b", Cid: leaf})
+	if n, err := drain(m, twice, unixfs.WalkOptions{}); err == nil || n != 3 {
+		t.Errorf("a name twice: %d, %v", n, err)
+	}
+}
+
+func TestBombs(t *testing.T) {
+	m := newMemory()
+	leaf := unixfs.LinkRef{Cid: put(t, m, cid.Raw, make([]byte, 1000)), Tsize: 1000}
+	// 2^60 bytes of file in 60 nodes.
+	file, size := leaf, uint64(1000)
+	for range 40 {
+		n := unixfs.Node{Type: typeFile, Size: 2 * size, BlockSizes: []uint64{size, size}}
+		file, size = unixfs.LinkRef{Cid: putNode(t, m, n, file, file), Tsize: 2 * size}, 2*size
+	}
+	var limit *unixfs.LimitError
+	if _, err := drain(m, file.Cid, unixfs.WalkOptions{BytesMax: 1 << 20}); !errors.As(err, &limit) {
+		t.Errorf("file: %v", err)
+	}
+	if totals, err := unixfs.Fetch(context.Background(), m, file.Cid, unixfs.FetchOptions{}); err != nil || totals.Blocks != 41 {
+		t.Errorf("fetch: %+v, %v", totals, err)
+	}
+	// A file deeper than sense, one byte wide.
+	deep := unixfs.LinkRef{Cid: put(t, m, cid.Raw, []byte("x")), Tsize: 1}
+	for range unixfs.FileDepthMax + 1 {
+		deep.Cid = putNode(t, m, unixfs.Node{Type: typeFile, Size: 1, BlockSizes: []uint64{1}}, deep)
+	}
+	var bad *unixfs.FormatError
+	if _, err := drain(m, deep.Cid, unixfs.WalkOptions{}); !errors.As(err, &bad) {
+		t.Errorf("deep file: %v", err)
+	}
+	// 10^30 directories in 30 blocks.
+	dir := putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true})
+	for range 30 {
+		var links []unixfs.LinkRef
+		for _, name := range strings.Split("abcdefghij", "") {
+			links = append(links, unixfs.LinkRef{Name: name, Cid: dir, Tsize: 100})
+		}
+		dir = putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true}, links...)
+	}
+	if n, err := drain(m, dir, unixfs.WalkOptions{LinksMax: 10_000}); !errors.As(err, &limit) || n > 10_000 {
+		t.Errorf("directories: %d, %v", n, err)
+	}
+	if totals, err := unixfs.Fetch(context.Background(), m, dir, unixfs.FetchOptions{}); err != nil || totals.Blocks != 31 {
+		t.Errorf("fetch: %+v, %v", totals, err)
+	}
+	// A directory deeper than any path.
+	dir = putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true})
+	for range unixfs.DirDepthMax + 1 {
+		dir = putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true}, unixfs.LinkRef{Name: "d", Cid: dir})
+	}
+	if n, err := drain(m, dir, unixfs.WalkOptions{}); !errors.As(err, &bad) || n < 1000 {
+		t.Errorf("deep directory: %d, %v", n, err)
+	}
+	long := strings.Repeat("n", unixfs.PathSizeMax)
+	dir = putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true}, unixfs.LinkRef{Name: long, Cid: dir})
+	dir = putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true}, unixfs.LinkRef{Name: "x", Cid: dir})
+	if _, err := drain(m, dir, unixfs.WalkOptions{}); !errors.As(err, &bad) {
+		t.Errorf("long path: %v", err)
+	}
+}
+
+func TestShardsThatDoNotAddUp(t *testing.T) {
+	m := newMemory()
+	leaf := put(t, m, cid.Raw, []byte("x"))
+	w := must[shard.Width](t)(shard.NewWidth(256))
+	slot := w.Slot(shard.Hash("name"), 0)
+	good := unixfs.Node{Type: typeShard, NoSize: true, Data: w.Field([]int{slot}), HashType: shard.HashCode, Fanout: 256}
+	link := unixfs.LinkRef{Name: w.Prefix(slot) + "name", Cid: leaf, Tsize: 1}
+	if n, err := drain(m, putNode(t, m, good, link), unixfs.WalkOptions{}); err != nil || n != 2 {
+		t.Fatalf("lawful node: %d, %v", n, err)
+	}
+	change := func(f func(*unixfs.Node)) unixfs.Node {
+		n := good
+		f(&n)
+		return n
+	}
+	other := (slot + 1) % 256
+	small := must[shard.Width](t)(shard.NewWidth(16))
+	below := putNode(t, m, unixfs.Node{Type: typeShard, NoSize: true, Data: small.Field([]int{1}), HashType: shard.HashCode, Fanout: 16},
+		unixfs.LinkRef{Name: "1x", Cid: leaf})
+	for name, root := range map[string]cid.Cid{
+		"fanout 0":        putNode(t, m, change(func(n *unixfs.Node) { n.Fanout = 0 }), link),
+		"fanout 7":        putNode(t, m, change(func(n *unixfs.Node) { n.Fanout = 7 }), link),
+		"fanout 2^40":     putNode(t, m, change(func(n *unixfs.Node) { n.Fanout = 1 << 40 }), link),
+		"other hash":      putNode(t, m, change(func(n *unixfs.Node) { n.HashType = 0x12 }), link),
+		"empty bit field": putNode(t, m, change(func(n *unixfs.Node) { n.Data = nil }), link),
+		"long bit field":  putNode(t, m, change(func(n *unixfs.Node) { n.Data = make([]byte, 1000) }), link),
+		"too many bits":   putNode(t, m, change(func(n *unixfs.Node) { n.Data = w.Field([]int{slot, other}) }), link),
+		"other bit":       putNode(t, m, change(func(n *unixfs.Node) { n.Data = w.Field([]int{other}) }), link),
+		"no prefix":       putNode(t, m, good, unixfs.LinkRef{Name: "", Cid: leaf}),
+		"wrong slot": putNode(t, m, change(func(n *unixfs.Node) { n.Data = w.Field([]int{other}) }),
+			unixfs.LinkRef{Name: w.Prefix(other) + "name", Cid: leaf}),
+		"a name that leads out": putNode(t, m, change(func(n *unixfs.Node) { n.Data = w.Field([]int{w.Slot(shard.Hash(".."), 0)}) }),
+			unixfs.LinkRef{Name: w.Prefix(w.Slot(shard.Hash(".."), 0)) + "..", Cid: leaf}),
+		"a leaf as node":   putNode(t, m, good, unixfs.LinkRef{Name: w.Prefix(slot), Cid: leaf}),
+		"other width":      putNode(t, m, good, unixfs.LinkRef{Name: w.Prefix(slot), Cid: below}),
+		"a plain dir node": putNode(t, m, good, unixfs.LinkRef{Name: w.Prefix(slot), Cid: putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true})}),
+	} {
+		var bad *unixfs.FormatError
+		if n, err := drain(m, root, unixfs.WalkOptions{}); !errors.As(err, &bad) || n > 1 {
+			t.Errorf("%s: %d, %v", name, n, err)
+		}
+	}
+}
+
+// A HAMT whose nodes all link to the same node below runs out of hash.
+func TestShardBomb(t *testing.T) {
+	m := newMemory()
+	w := must[shard.Width](t)(shard.NewWidth(256))
+	all := make([]int, 256)
+	for i := range all {
+		all[i] = i
+	}
+	n := unixfs.Node{Type: typeShard, NoSize: true, Data: w.Field(all), HashType: shard.HashCode, Fanout: 256}
+	c := put(t, m, cid.Raw, []byte("x"))
+	for range 20 {
+		links := make([]unixfs.LinkRef, 256)
+		for i := range links {
+			links[i] = unixfs.LinkRef{Name: w.Prefix(i), Cid: c, Tsize: 20000}
+		}
+		c = putNode(t, m, n, links...)
+	}
+	var bad *unixfs.FormatError
+	if _, err := drain(m, c, unixfs.WalkOptions{}); !errors.As(err, &bad) || !strings.Contains(err.Error(), shard.ErrDepth.Error()) {
+		t.Errorf("%v", err)
+	}
+	for range unixfs.List(context.Background(), m, c) {
+		break
+	}
+}
+
+// Blocks larger than their parents claim do not make the window grow.
+func TestLiesAboutTsize(t *testing.T) {
+	m := newMemory()
+	tree := unixfs.NewTree(m, unixfs.BuildOptions{})
+	for i := range 100 {
+		l := must[unixfs.Link](t)(unixfs.BuildFile(context.Background(), m, content(100_000+i), unixfs.BuildOptions{}))
+		l.Tsize = 1
+		if err := tree.Add(l.Cid.String(), l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root := must[unixfs.Link](t)(tree.Finish(context.Background(), nil))
+	w := unixfs.NewWalker(context.Background(), m, root.Cid, unixfs.WalkOptions{WindowBytes: 1 << 20})
+	defer w.Close()
+	n := 0
+	readAll(t, w, func() {
+		n++
+		if _, size, _ := w.Usage(); size > 1<<20+100_100 {
+			t.Errorf("%d bytes in the window", size)
+		}
+	})
+	if n != 101 {
+		t.Errorf("%d entries", n)
+	}
+}
+
+func TestTreeRefusesBadPaths(t *testing.T) {
+	ctx := context.Background()
+	for _, path := range []string{"/a", "a//b", "a/", ".", "../a", "a/./b", "a\x00"} {
+		tree := unixfs.NewTree(discard{}, unixfs.BuildOptions{})
+		var bad *unixfs.PathError
+		if _, err := tree.File(ctx, path, bytes.NewReader(nil), 0, time.Time{}); !errors.As(err, &bad) {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+	tree := unixfs.NewTree(discard{}, unixfs.BuildOptions{})
+	must[unixfs.Link](t)(tree.File(ctx, "a/b", bytes.NewReader(nil), 0, time.Time{}))
+	for _, path := range []string{"a/b", "a", "a/b/c", ""} {
+		if _, err := tree.File(ctx, path, bytes.NewReader(nil), 0, time.Time{}); err == nil {
+			t.Errorf("%q was taken", path)
+		}
+	}
+}
+
+// failing is a reader or a Putter that fails.
+type failing struct{ after int }
+
+var errFailing = errors.New("out of order")
+
+func (f *failing) Read(p []byte) (int, error) {
+	if f.after -= len(p); f.after < 0 {
+		return 0, errFailing
+	}
+	return len(p), nil
+}
+
+func (f *failing) Put(context.Context, ...block.Block) error { return errFailing }
+
+func TestBuildFails(t *testing.T) {
+	ctx := context.Background()
+	for _, after := range []int{0, 10_000, 5 << 20} {
+		if _, err := unixfs.BuildFile(ctx, discard{}, &failing{after}, unixfs.BuildOptions{}); !errors.Is(err, errFailing) {
+			t.Errorf("reader: %v", err)
+		}
+	}
+	for _, size := range []int{1, 100 << 20} {
+		if _, err := unixfs.BuildFile(ctx, &failing{}, content(size), unixfs.BuildOptions{}); !errors.Is(err, errFailing) {
+			t.Errorf("putter: %v", err)
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	for _, size := range []int{1, 100 << 20} {
+		if _, err := unixfs.BuildFile(ctx, discard{}, content(size), unixfs.BuildOptions{}); !errors.Is(err, context.Canceled) {
+			t.Errorf("context: %v", err)
+		}
+	}
+}
