@@ -20,11 +20,11 @@ import (
 
 // The journal holds every multihash that this node provides, once:
 //
-//	/journal/todo/<64 hex digits>             → multihash
+//	/journal/todo/<d>/<d>/<d>/<d>/<60 digits> → multihash
 //	/journal/done/<d>/<d>/<d>/<d>/<60 digits> → time | reach | multihash
 //
-// The digits are the multihash's key in the key space, so that neighbours in
-// the network are neighbours on disk; the first four stand alone because a
+// The hex digits are the multihash's key in the key space, so that neighbours
+// in the network are neighbours on disk; the first four stand alone because a
 // datastore finds prefixes by whole path components. time is eight bytes of
 // Unix seconds, big endian, of the first provide; reach is one byte: how many
 // peers took the record.
@@ -36,11 +36,15 @@ const (
 	journalTodo = "/journal/todo"
 	journalDone = "/journal/done"
 
-	doneDepth      = 4     // digits of a done key that are path components
+	pathDigits     = 4     // digits of a key that are path components
 	doneHeaderSize = 8 + 1 // time and reach
 
-	// journalBatchMax is how many changes go into one batch of the store.
-	journalBatchMax = 4096
+	// journalBatchMax is how many changes go into one batch of the store. Stores
+	// whose batches are transactions have limits of their own.
+	journalBatchMax = 1024
+	// scanMax is how many entries are asked of the store at once, since it may
+	// answer from memory. What may be more is read in parts.
+	scanMax = 8192
 )
 
 // EntryError is a journal entry that cannot be read.
@@ -75,21 +79,21 @@ type entry struct {
 	reach int
 }
 
-func todoKey(k keyspace.Key) ds.Key {
-	return ds.RawKey(journalTodo + "/" + hex.EncodeToString(k[:]))
-}
-
-func doneKey(k keyspace.Key) ds.Key {
+func entryKey(root string, k keyspace.Key) ds.Key {
 	digits := hex.EncodeToString(k[:])
-	path := make([]byte, 0, len(journalDone)+2*doneDepth+1+len(digits))
-	path = append(path, journalDone...)
-	for i := range doneDepth {
+	path := make([]byte, 0, len(root)+2*pathDigits+1+len(digits))
+	path = append(path, root...)
+	for i := range pathDigits {
 		path = append(path, '/', digits[i])
 	}
 	path = append(path, '/')
-	path = append(path, digits[doneDepth:]...)
+	path = append(path, digits[pathDigits:]...)
 	return ds.RawKey(string(path))
 }
+
+func todoKey(k keyspace.Key) ds.Key { return entryKey(journalTodo, k) }
+
+func doneKey(k keyspace.Key) ds.Key { return entryKey(journalDone, k) }
 
 func encodeDone(e entry) []byte {
 	b := make([]byte, 0, doneHeaderSize+len(e.hash))
@@ -127,13 +131,15 @@ func (j *journal) load(ctx context.Context) error {
 		return nil
 	}
 	var n [2]int
-	for i, prefix := range []string{journalTodo, journalDone} {
-		q := query.Query{Prefix: prefix, KeysOnly: true}
-		for _, err := range ds.QueryIter(ctx, j.store, q) {
-			if err != nil {
-				return err
+	for i, root := range []string{journalTodo, journalDone} {
+		for _, part := range parts(root, 1) {
+			q := query.Query{Prefix: part, KeysOnly: true}
+			for _, err := range ds.QueryIter(ctx, j.store, q) {
+				if err != nil {
+					return err
+				}
+				n[i]++
 			}
-			n[i]++
 		}
 	}
 	j.mu.Lock()
@@ -191,31 +197,53 @@ func (j *journal) remove(ctx context.Context, hashes []multihash.Multihash) erro
 	})
 }
 
-// pending yields what waits for its first provide, in no order.
+// pending yields what waits for its first provide.
 func (j *journal) pending(ctx context.Context) iter.Seq2[entry, error] {
-	return j.scan(ctx, journalTodo, decodeTodo)
+	_, n := j.sizes()
+	return j.scan(ctx, journalTodo, n, decodeTodo)
 }
 
-// provided yields what has been provided, in no order. prefix is journalDone or
-// a path below it.
-func (j *journal) provided(ctx context.Context, prefix string) iter.Seq2[entry, error] {
-	return j.scan(ctx, prefix, decodeDone)
+// provided yields what has been provided. path is journalDone or below it.
+func (j *journal) provided(ctx context.Context, path string) iter.Seq2[entry, error] {
+	n, _ := j.sizes()
+	return j.scan(ctx, path, n, decodeDone)
 }
 
-// scan passes over an entry that cannot be read: one bad entry must not stop
-// the others from being provided.
-func (j *journal) scan(ctx context.Context, prefix string, decode func(string, []byte) (entry, error)) iter.Seq2[entry, error] {
+// scan yields the entries below path, of which there are at most n. An entry
+// that cannot be read is one error among the entries: it must not keep the
+// others from being provided.
+func (j *journal) scan(ctx context.Context, path string, n int, decode func(string, []byte) (entry, error)) iter.Seq2[entry, error] {
+	depth := 0
+	for ; n > scanMax && depth < pathDigits; n /= 16 { // keys are spread evenly
+		depth++
+	}
 	return func(yield func(entry, error) bool) {
-		for r, err := range ds.QueryIter(ctx, j.store, query.Query{Prefix: prefix}) {
-			var e entry
-			if err == nil {
-				e, err = decode(r.Key, r.Value)
-			}
-			if !yield(e, err) {
-				return
+		for _, part := range parts(path, depth) {
+			for r, err := range ds.QueryIter(ctx, j.store, query.Query{Prefix: part}) {
+				var e entry
+				if err == nil {
+					e, err = decode(r.Key, r.Value)
+				}
+				if !yield(e, err) {
+					return
+				}
 			}
 		}
 	}
+}
+
+// parts lists the subtrees of path that begin depth digits below the journal's
+// root, or path itself if it lies as deep.
+func parts(path string, depth int) []string {
+	const rootComponents = 2
+	if strings.Count(path, "/")-rootComponents >= depth {
+		return []string{path}
+	}
+	var all []string
+	for _, digit := range "0123456789abcdef" {
+		all = append(all, parts(path+"/"+string(digit), depth)...)
+	}
+	return all
 }
 
 // applyDurably takes the journal for itself, and returns when the changes are

@@ -119,6 +119,44 @@ func TestKeystoreFindsByPrefix(t *testing.T) {
 	}
 }
 
+// TestLargeJournalIsReadInParts counts what the store is asked for at once.
+func TestLargeJournalIsReadInParts(t *testing.T) {
+	ctx := t.Context()
+	store := &querying{Batching: newStore()}
+	j := dht.NewJournal(store)
+	h := hashes(t, 20_000)
+	if err := errors.Join(j.Load(ctx), j.Add(ctx, h...), j.Finish(ctx, h...)); err != nil {
+		t.Fatal(err)
+	}
+	wantSizes(t, j, len(h), 0)
+	found, err := j.Keys().Get(ctx, "")
+	if err != nil || len(found) != len(h) {
+		t.Errorf("found %d hashes, %v", len(found), err)
+	}
+	if store.most == 0 || store.most > len(h)/8 {
+		t.Errorf("the store was asked for %d entries at once", store.most)
+	}
+	if ok, err := j.Keys().ContainsPrefix(ctx, ""); !ok || err != nil {
+		t.Errorf("a full journal is empty: %v", err)
+	}
+}
+
+// querying is a store that remembers its largest answer.
+type querying struct {
+	ds.Batching
+	most int
+}
+
+func (q *querying) Query(ctx context.Context, what query.Query) (query.Results, error) {
+	r, err := q.Batching.Query(ctx, what)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := r.Rest()
+	q.most = max(q.most, len(entries))
+	return query.ResultsWithEntries(what, entries), err
+}
+
 func FuzzJournalEntry(f *testing.F) {
 	h := cidOf(f, "seed").Hash()
 	f.Add([]byte{})

@@ -88,7 +88,7 @@ func (j journalKeys) below(ctx context.Context, prefix bitstr.Key, visit func(mu
 func donePath(bits string) (path, rest string) {
 	var b strings.Builder
 	b.WriteString(journalDone)
-	for i := 0; i < doneDepth && 4*(i+1) <= len(bits); i++ {
+	for i := 0; i < pathDigits && 4*(i+1) <= len(bits); i++ {
 		nibble := byte(0)
 		for _, c := range bits[4*i : 4*i+4] {
 			nibble = nibble<<1 | byte(c-'0')
