@@ -18,7 +18,7 @@ const (
 	searchDelay = 200 * time.Millisecond
 	searchesMax = 3
 	searchPause = 500 * time.Millisecond // after the first search; then twice that
-	// graceTime is how long a want lives at least: a peer may connect meanwhile.
+	// graceTime is how long a want lives on without hope: a peer may connect.
 	graceTime = 2 * time.Second
 	// silenceMax is how long a want waits for peers that should have it.
 	silenceMax   = 30 * time.Second
@@ -38,7 +38,7 @@ type hunt struct {
 	providers  map[peer.ID]struct{}
 	undialable int
 	dialing    int
-	lastHope   time.Time // when a peer last looked as if it would deliver
+	lastHope   time.Time // when a peer was last expected to answer
 }
 
 // search is a Find under way, and the sessions that profit from it.
@@ -109,7 +109,7 @@ func (m *Machine) pursue(w *want) {
 	} else {
 		fresh = m.unasked(w)
 	}
-	if open > 0 {
+	if open > 0 || m.mayWake(w) {
 		h.lastHope = m.now
 	}
 	if len(fresh) > 0 && (open == 0 || !m.now.Before(h.roundEnd)) {
@@ -155,6 +155,27 @@ func (m *Machine) unasked(w *want) []*remote {
 		return int(a.window.rtt - b.window.rtt)
 	})
 	return list
+}
+
+// mayWake tells whether a silent peer that was asked is being tried again.
+func (m *Machine) mayWake(w *want) bool {
+	for _, a := range w.asks {
+		if a.state != saidDont && len(a.r.assigned) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// unheard tells whether a connected peer could not be asked yet because it is
+// stalled or busy.
+func (m *Machine) unheard(w *want) bool {
+	for _, r := range m.order {
+		if (!r.stalled.IsZero() || r.open >= entriesMax) && w.ask(r) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // probe asks the best of the peers for the block and a group of others whether
@@ -248,11 +269,11 @@ func (m *Machine) maybeFail(w *want, open, fresh int) bool {
 	if w.holder != nil || open > 0 || fresh > 0 || h.searching || h.dialing > 0 {
 		return false
 	}
-	if m.o.Search && h.searches < searchesMax || m.now.Sub(w.born) < graceTime {
+	if m.o.Search && h.searches < searchesMax || m.now.Sub(h.lastHope) < graceTime {
 		return false
 	}
 	reason := Reason{Phase: PhaseNoProviders, Providers: len(h.providers), Undialable: h.undialable}
-	hushed := false
+	hushed := m.unheard(w)
 	for _, a := range w.asks {
 		if a.state != provider {
 			reason.Asked++

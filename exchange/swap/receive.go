@@ -57,10 +57,15 @@ func (m *Machine) block(r *remote, b block.Block) {
 	m.deliver(w, b, r)
 }
 
-// revive notes that the peer is of use, and ends its backoff.
+// revive notes that the peer is of use. If it was given up, it may be asked
+// again for what it kept silent about.
 func (m *Machine) revive(r *remote) {
-	if !r.stalled.IsZero() {
-		m.alarms.stop(&r.check)
+	if r.stalls > 0 {
+		for _, w := range r.askedInOrder() {
+			if w.ask(r).state == silent {
+				w.forget(r)
+			}
+		}
 		for _, s := range r.memberOf {
 			m.touch(s)
 		}

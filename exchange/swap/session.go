@@ -176,11 +176,9 @@ func (m *Machine) fill(s *session) {
 		r, hope := m.pick(w)
 		switch {
 		case r != nil:
-			w.queued = false
 			m.assign(w, r)
 			continue
 		case !hope && s.hunting < huntsMax:
-			w.queued = false
 			m.beginHunt(w)
 			continue
 		case !s.roomy():

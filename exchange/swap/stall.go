@@ -6,13 +6,19 @@ import (
 )
 
 const (
-	stallsMax = 6 // doublings of the backoff after a stall
+	stallsMax = 5 // doublings of the backoff after a stall
 	stallTime = time.Second
 )
 
 // watch has the peer's deadlines looked after.
 func (m *Machine) watch(r *remote) {
-	if len(r.assigned) == 0 {
+	switch {
+	case m.peers[r.id] != r:
+		return // banned a moment ago
+	case !r.stalled.IsZero():
+		m.alarms.set(&r.check, r.stalled)
+		return
+	case len(r.assigned) == 0:
 		m.alarms.stop(&r.check)
 		return
 	}

@@ -179,7 +179,7 @@ func TestKeptWants(t *testing.T) {
 
 // TestRandom runs swarms with churn and liars under all invariants.
 func TestRandom(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(60) {
 		a, b := swarm(t, seed), swarm(t, seed)
 		if a != b {
 			t.Fatalf("seed %d: two runs differ", seed)

@@ -22,7 +22,6 @@ type want struct {
 	size     int // bytes it was estimated at when it was assigned
 	moves    int // rescues
 	asks     []ask
-	queued   bool // in the queue of a session
 
 	hunt *hunt // nil unless nobody known could be asked
 }
@@ -99,9 +98,11 @@ func (m *Machine) want(e Want) {
 		}
 		w.sessions = append(w.sessions, s)
 		s.wants[w] = struct{}{}
-		if w.holder == nil {
+		switch {
+		case w.hunt != nil:
+			s.hunting++
+		case w.holder == nil:
 			s.ready = append(s.ready, w)
-			w.queued = true
 		}
 	}
 	m.touch(s)
@@ -124,6 +125,12 @@ func (m *Machine) drop(e Drop) {
 func (m *Machine) leave(w *want, s *session) {
 	w.sessions = slices.DeleteFunc(w.sessions, func(o *session) bool { return o == s })
 	delete(s.wants, w)
+	if w.hunt != nil {
+		s.hunting--
+		if s.leader == w {
+			s.leader = nil
+		}
+	}
 	if len(w.sessions) == 0 {
 		m.end(w, nil)
 	}
@@ -170,12 +177,9 @@ func (m *Machine) requeue(w *want) {
 		return
 	}
 	for _, s := range w.sessions {
-		if !w.queued {
-			s.retry = append(s.retry, w)
-		}
+		s.retry = append(s.retry, w) // fill drops what it finds twice
 		m.touch(s)
 	}
-	w.queued = true
 }
 
 // deliver ends a want well.
