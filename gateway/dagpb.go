@@ -7,154 +7,119 @@ import (
 	"github.com/p2pnode/p2pnode/block"
 )
 
-// Field numbers of dag-pb (PBNode, PBLink) and of the UnixFS message in its
-// data. What is here understands only what quick needs, and what it does not
-// understand it leaves to boxo.
+// Tags of dag-pb (PBNode, PBLink) and of the UnixFS message in its data: field
+// number and wire type, which fit one byte. What is here takes nodes only as
+// every encoder of today writes them, each field once and in order. All else,
+// legal or not, is left to boxo.
 const (
-	nodeData, nodeLinks    = 1, 2
-	linkHash, linkName     = 1, 2
-	unixfsType, unixfsData = 1, 2
-	unixfsFileSize         = 3
+	nodeData  = 1<<3 | byte(protowire.BytesType)
+	nodeLinks = 2<<3 | byte(protowire.BytesType)
 
-	unixfsDirectory, unixfsIsFile, unixfsShard = 1, 2, 5
+	linkHash  = 1<<3 | byte(protowire.BytesType)
+	linkName  = 2<<3 | byte(protowire.BytesType)
+	linkTsize = 3<<3 | byte(protowire.VarintType)
+
+	unixfsType     = 1<<3 | byte(protowire.VarintType)
+	unixfsData     = 2<<3 | byte(protowire.BytesType)
+	unixfsFileSize = 3<<3 | byte(protowire.VarintType)
+
+	typeDirectory, typeFile, typeShard = 1, 2, 5
 )
 
-// isDirectory tells whether b is a directory or a shard of one.
-func isDirectory(b block.Block) bool {
+// mayList tells whether b may be a directory or a shard of one: what is not
+// understood may be.
+func mayList(b block.Block) bool {
 	if b.Cid().Type() != cid.DagProtobuf {
 		return false
 	}
-	var data []byte
-	eachField(b.RawData(), func(number protowire.Number, value []byte) bool {
-		if number == nodeData {
-			data = value
-		}
+	data, ok := decodeNode(b.RawData(), nil)
+	if !ok {
 		return true
-	})
-	// The type comes first, so what else a shard has need not be understood.
-	number, kind, n := protowire.ConsumeTag(data)
-	if n < 0 || number != unixfsType || kind != protowire.VarintType {
-		return false
 	}
-	t, _ := protowire.ConsumeVarint(data[n:])
-	return t == unixfsDirectory || t == unixfsShard
+	kind, _, ok := varintField(data, unixfsType) // what else there is need not be understood
+	return !ok || kind == typeDirectory || kind == typeShard
 }
 
 // findLink returns where name leads in a directory that is not sharded.
 func findLink(node []byte, name string) (cid.Cid, bool) {
 	var found cid.Cid
-	var data []byte
-	ok := eachField(node, func(number protowire.Number, value []byte) bool {
-		switch number {
-		case nodeData:
-			data = value
-		case nodeLinks:
-			hash, this, ok := decodeLink(value)
-			if !ok {
-				return false
-			}
-			if string(this) == name && !found.Defined() {
-				c, err := cid.Cast(hash)
-				if err != nil {
-					return false
-				}
-				found = c
-			}
+	data, ok := decodeNode(node, func(c []byte, this []byte) bool {
+		target, err := cid.Cast(c)
+		if err == nil && string(this) == name && !found.Defined() {
+			found = target
 		}
-		return true
+		return err == nil
 	})
 	if !ok || !found.Defined() {
 		return cid.Undef, false
 	}
-	u, ok := decodeUnixfs(data)
-	return found, ok && u.kind == unixfsDirectory
+	kind, rest, ok := varintField(data, unixfsType)
+	return found, ok && kind == typeDirectory && len(rest) == 0
 }
 
-// fileData returns the content of a file that has no links.
+// fileData returns the content of a file that has no links, and neither mode
+// nor time.
 func fileData(node []byte) ([]byte, bool) {
-	var data []byte
-	ok := eachField(node, func(number protowire.Number, value []byte) bool {
-		data = value
-		return number == nodeData
-	})
+	data, ok := decodeNode(node, func([]byte, []byte) bool { return false })
 	if !ok {
 		return nil, false
 	}
-	u, ok := decodeUnixfs(data)
-	return u.data, ok && u.kind == unixfsIsFile && u.size == uint64(len(u.data))
-}
-
-func decodeLink(link []byte) (hash, name []byte, ok bool) {
-	ok = eachField(link, func(number protowire.Number, value []byte) bool {
-		switch number {
-		case linkHash:
-			hash = value
-		case linkName:
-			name = value
-		}
-		return true
-	})
-	return hash, name, ok && hash != nil
-}
-
-// unixfs is the message of a plain node: without mode, time and block sizes.
-type unixfs struct {
-	kind, size uint64
-	data       []byte
-}
-
-func decodeUnixfs(message []byte) (u unixfs, ok bool) {
-	for len(message) > 0 {
-		number, kind, n := protowire.ConsumeTag(message)
-		if n < 0 {
-			return unixfs{}, false
-		}
-		message = message[n:]
-		switch {
-		case kind == protowire.VarintType && (number == unixfsType || number == unixfsFileSize):
-			var value uint64
-			if value, n = protowire.ConsumeVarint(message); number == unixfsType {
-				u.kind = value
-			} else {
-				u.size = value
-			}
-		case kind == protowire.BytesType && number == unixfsData:
-			u.data, n = protowire.ConsumeBytes(message)
-		default:
-			return unixfs{}, false
-		}
-		if n < 0 {
-			return unixfs{}, false
-		}
-		message = message[n:]
+	kind, rest, ok := varintField(data, unixfsType)
+	if !ok || kind != typeFile {
+		return nil, false
 	}
-	return u, true
+	content, rest, _ := bytesField(rest, unixfsData)
+	size, rest, ok := varintField(rest, unixfsFileSize)
+	return content, ok && len(rest) == 0 && size == uint64(len(content))
 }
 
-// eachField calls visit with the fields of a message until it returns false.
-// Varints, which dag-pb has only as the size in a link, are passed over.
-func eachField(message []byte, visit func(number protowire.Number, value []byte) bool) bool {
-	for len(message) > 0 {
-		number, kind, n := protowire.ConsumeTag(message)
-		if n < 0 {
-			return false
+// decodeNode calls visit, if there is one, with CID and name of every link
+// until it returns false, and returns the data.
+func decodeNode(node []byte, visit func(c, name []byte) bool) (data []byte, ok bool) {
+	for {
+		link, rest, ok := bytesField(node, nodeLinks)
+		if !ok {
+			break
 		}
-		message = message[n:]
-		switch kind {
-		case protowire.VarintType:
-			_, n = protowire.ConsumeVarint(message)
-		case protowire.BytesType:
-			var value []byte
-			if value, n = protowire.ConsumeBytes(message); n >= 0 && !visit(number, value) {
-				return false
-			}
-		default:
-			return false
+		node = rest
+		if visit == nil {
+			continue
 		}
-		if n < 0 {
-			return false
+		c, link, ok := bytesField(link, linkHash)
+		if !ok {
+			return nil, false
 		}
-		message = message[n:]
+		name, link, _ := bytesField(link, linkName)
+		_, link, _ = varintField(link, linkTsize)
+		if len(link) > 0 || !visit(c, name) {
+			return nil, false
+		}
 	}
-	return true
+	data, node, ok = bytesField(node, nodeData)
+	return data, ok && len(node) == 0
+}
+
+// bytesField returns the field that message begins with, and what follows it.
+// Where it begins with another, ok is false and message is what follows.
+func bytesField(message []byte, tag byte) (value, rest []byte, ok bool) {
+	if len(message) == 0 || message[0] != tag {
+		return nil, message, false
+	}
+	value, n := protowire.ConsumeBytes(message[1:])
+	if n < 0 {
+		return nil, message, false
+	}
+	return value, message[1+n:], true
+}
+
+// varintField is bytesField for a number.
+func varintField(message []byte, tag byte) (value uint64, rest []byte, ok bool) {
+	if len(message) == 0 || message[0] != tag {
+		return 0, message, false
+	}
+	value, n := protowire.ConsumeVarint(message[1:])
+	if n < 0 {
+		return 0, message, false
+	}
+	return value, message[1+n:], true
 }

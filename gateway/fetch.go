@@ -93,7 +93,7 @@ func (f *fetch) limit(b bound) {
 func (f *fetch) spend(b block.Block) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.bound.limited || f.bound.listing && !isDirectory(b) {
+	if !f.bound.limited || f.bound.listing && !mayList(b) {
 		return nil
 	}
 	f.bound.blocks--

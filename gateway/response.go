@@ -66,12 +66,13 @@ func (w *response) lost(status int, message string) {
 		}
 	}
 	h := w.Header()
-	for _, name := range []string{streamError, "Accept-Ranges", "Content-Disposition", "X-Ipfs-Roots"} {
+	for _, name := range []string{streamError, "Accept-Ranges", "Content-Disposition", "Content-Range", "Etag", "Last-Modified", "X-Ipfs-Roots"} {
 		h.Del(name)
 	}
+	h.Set("Cache-Control", "no-store") // boxo may have declared the content immutable
 	w.status, w.muted = status, true
 	extend(w.ResponseWriter, w.idleMax)
-	http.Error(w.ResponseWriter, message, status) // drops the headers of the content
+	http.Error(w.ResponseWriter, message, status)
 }
 
 func (w *response) Write(p []byte) (int, error) {
