@@ -138,6 +138,37 @@ func BenchmarkGet(b *testing.B) {
 	}
 }
 
+// BenchmarkGetWhilePutting reads blocks of 4 KB, while another puts such blocks
+// one after the other, each durably.
+func BenchmarkGetWhilePutting(b *testing.B) {
+	s := open(b, b.TempDir(), disk.Options{CacheSizeMax: -1})
+	bs := randomBlocks(b, 20_000, 4096)
+	putAll(b, s, bs[:2000], 1, 500)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for i := 2000; i < len(bs); i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				if err := s.Put(context.Background(), bs[i]); err != nil {
+					b.Error(err)
+				}
+			}
+		}
+	}()
+	i := 0
+	for b.Loop() {
+		if _, err := s.Get(b.Context(), bs[i%2000].Cid()); err != nil {
+			b.Fatal(err)
+		}
+		i++
+	}
+	close(stop)
+	<-stopped
+}
+
 func BenchmarkOpenClose(b *testing.B) {
 	dir := b.TempDir()
 	s := open(b, dir, disk.Options{})

@@ -242,9 +242,7 @@ func (c *committer) plan(group []*request) (*batch, error) {
 		}
 		for _, ch := range r.changes {
 			b.changes = append(b.changes, ch)
-			if ch.from == nil {
-				now[ch.mh] = false
-			}
+			now[ch.mh] = false // or perhaps not, if it has a from; then a put costs bytes for nothing
 		}
 	}
 	return b, nil

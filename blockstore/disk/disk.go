@@ -187,6 +187,9 @@ func Open(dir string, o Options) (*Store, error) {
 		if s.index != nil {
 			s.index.db.Close()
 		}
+		if s.segs != nil {
+			s.segs.closeAll()
+		}
 		s.removeScratch()
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}

@@ -98,19 +98,12 @@ func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	var acked []cid.Cid
 	for i := range cycles {
-		acked = append(acked, killWriter(t, dir, 1+rand.IntN(300))...)
+		acked = append(acked, killWriter(t, dir, 1+rand.IntN(300), func() {})...)
 		s, err := disk.Open(dir, killOptions)
 		if err != nil {
 			t.Fatalf("cycle %d: %v", i, err)
 		}
-		for _, c := range acked {
-			if _, err := s.Get(t.Context(), c); err != nil {
-				t.Fatalf("cycle %d, %d blocks acknowledged: %v", i, len(acked), err)
-			}
-		}
-		if _, err := list(t, s); err != nil {
-			t.Fatalf("cycle %d: %v", i, err)
-		}
+		checkAcked(t, s, i, acked)
 		if i == cycles-1 {
 			t.Logf("%d blocks acknowledged, stats %+v", len(acked), s.Stats())
 		}
@@ -118,9 +111,25 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// killWriter lets a writer acknowledge some blocks, kills it and returns all
-// that it acknowledged.
-func killWriter(t *testing.T, dir string, after int) (acked []cid.Cid) {
+func checkAcked(t *testing.T, s *disk.Store, cycle int, acked []cid.Cid) {
+	t.Helper()
+	lost := 0
+	for _, c := range acked {
+		if _, err := s.Get(t.Context(), c); err != nil {
+			lost++
+		}
+	}
+	if lost > 0 {
+		t.Errorf("cycle %d: %d of %d acknowledged blocks are lost", cycle, lost, len(acked))
+	}
+	if _, err := list(t, s); err != nil {
+		t.Errorf("cycle %d: %v", cycle, err)
+	}
+}
+
+// killWriter lets a writer acknowledge some blocks, kills it, and returns all
+// that it acknowledged. The disaster strikes just before.
+func killWriter(t *testing.T, dir string, after int, disaster func()) (acked []cid.Cid) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), killDirEnv+"="+dir)
@@ -139,6 +148,7 @@ func killWriter(t *testing.T, dir string, after int) (acked []cid.Cid) {
 			break // cut in the middle
 		}
 		if acked = append(acked, c); len(acked) == after {
+			disaster()
 			if err := cmd.Process.Kill(); err != nil {
 				t.Error(err)
 			}

@@ -109,11 +109,13 @@ type tail struct {
 func (s *Store) recoverTail(ctx context.Context, t tail) (end int64, whole bool, err error) {
 	size, _ := s.segs.size(t.number)
 	if size < t.from {
-		if size >= int64(len(segmentHeader)) {
+		if size < int64(len(segmentHeader)) && t.last && !s.readOnly {
+			s.segs.doom(t.number) // it was being made
+		} else {
 			s.opts.Logger.Error("segment is shorter than the index says", "segment", s.segs.path(t.number),
 				"bytes", size, "expected", t.from)
 		}
-		return size, false, nil // without a header it was being made; the next one replaces it
+		return size, false, nil
 	}
 	if size == t.from {
 		return size, true, nil

@@ -300,6 +300,9 @@ func TestSegmentWithoutHeader(t *testing.T) {
 		put(t, s, bs[2:]...)
 		mustHave(t, s, bs...)
 		mustClose(t, s)
+		for i, f := range segmentFiles(t, dir) {
+			mustBeCAR(t, f, []int{2, 2}[i])
+		}
 		if err := os.Remove(filepath.Join(dir, "segments", "00000003.car")); err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,90 @@
+package disk_test
+
+import (
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/ipfs/go-cid"
+	"golang.org/x/sys/unix"
+
+	"github.com/p2pnode/p2pnode/blockstore/disk"
+)
+
+// powerCyclesEnv sets the number of cycles of TestPowerLoss.
+const powerCyclesEnv = "P2PNODE_TEST_POWER_CYCLES"
+
+// FS_IOC_SHUTDOWN of linux/fs.h, and its way that writes nothing more, not even
+// the journal: what a power failure leaves.
+const (
+	fsShutdown    = 0x8004587d
+	fsNoLogFlush  = 2
+	powerDiskSize = 512 << 20
+)
+
+// TestPowerLoss takes the power from an ext4 file system while writers write to
+// it, and looks for what they were promised.
+func TestPowerLoss(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Log("not root: no file system can be mounted, so power loss is not tested here")
+		if os.Getenv("CI") != "" {
+			t.Error("the CI must run this as root")
+		}
+		return
+	}
+	cycles, err := strconv.Atoi(os.Getenv(powerCyclesEnv))
+	if err != nil {
+		cycles = 3
+	}
+	img, dir := filepath.Join(t.TempDir(), "disk.img"), t.TempDir()
+	if err := os.WriteFile(img, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(img, powerDiskSize); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { exec.Command("umount", "-l", dir).Run() }) // an error if all went well
+	run(t, "mkfs.ext4", "-q", "-F", img)
+	var acked []cid.Cid
+	for i := range cycles {
+		run(t, "mount", "-o", "loop", img, dir)
+		acked = append(acked, killWriter(t, filepath.Join(dir, "store"), 1+rand.IntN(500), func() { powerOff(t, dir) })...)
+		run(t, "umount", dir)
+		run(t, "mount", "-o", "loop", img, dir)
+		s, err := disk.Open(filepath.Join(dir, "store"), killOptions)
+		if err != nil {
+			t.Errorf("cycle %d: %v", i, err)
+		} else {
+			checkAcked(t, s, i, acked)
+			mustClose(t, s)
+		}
+		run(t, "umount", dir)
+		if t.Failed() {
+			return
+		}
+	}
+	t.Logf("%d power losses, %d blocks acknowledged", cycles, len(acked))
+}
+
+func powerOff(t *testing.T, dir string) {
+	t.Helper()
+	d, err := os.Open(dir)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer d.Close()
+	if err := unix.IoctlSetPointerInt(int(d.Fd()), fsShutdown, fsNoLogFlush); err != nil {
+		t.Errorf("shut %s down: %v", dir, err)
+	}
+}
+
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %v: %v: %s", name, args, err, out)
+	}
+}
