@@ -7,12 +7,17 @@ import (
 	"time"
 
 	"github.com/multiformats/go-multihash"
+
+	"github.com/p2pnode/p2pnode/dht/keyspace"
 )
 
 const (
 	// freshMax is how many newly journalled CIDs are remembered in memory so that
 	// they overtake the backlog; beyond that they are backlog themselves.
-	freshMax = 4096
+	freshMax = 1024
+	// bulkMin is from how many CIDs at once they are backlog from the start, so
+	// that a large import does not stand in the way of what comes after it.
+	bulkMin = 64
 	// backlogPageMax is how many CIDs of the backlog are in memory at once.
 	backlogPageMax = 16384
 
@@ -24,36 +29,51 @@ const (
 
 // fresh is a bounded queue in front of the journal's backlog.
 type fresh struct {
-	wake     chan struct{} // there are hashes
-	overflow chan struct{} // there is backlog
+	wake    chan struct{} // there are hashes
+	backlog chan struct{} // there is backlog
 
 	mu     sync.Mutex // guards hashes
 	hashes []multihash.Multihash
 }
 
 func newFresh() fresh {
-	return fresh{wake: make(chan struct{}, 1), overflow: make(chan struct{}, 1)}
+	return fresh{wake: make(chan struct{}, 1), backlog: make(chan struct{}, 1)}
 }
 
 func (f *fresh) add(hashes []multihash.Multihash) {
 	f.mu.Lock()
-	n := min(len(hashes), freshMax-len(f.hashes))
-	f.hashes = append(f.hashes, hashes[:n]...)
-	f.mu.Unlock()
-	if n > 0 {
-		signal(f.wake)
+	fits := len(hashes) < bulkMin && len(f.hashes)+len(hashes) <= freshMax
+	if fits {
+		f.hashes = append(f.hashes, hashes...)
 	}
-	if n < len(hashes) {
-		signal(f.overflow)
+	f.mu.Unlock()
+	if fits {
+		signal(f.wake)
+	} else {
+		signal(f.backlog)
 	}
 }
 
-func (f *fresh) take() []multihash.Multihash {
+// take returns the oldest hash, nil if there is none.
+func (f *fresh) take() multihash.Multihash {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	hashes := f.hashes
+	if len(f.hashes) == 0 {
+		return nil
+	}
+	h := f.hashes[0]
+	f.hashes = f.hashes[1:]
+	if len(f.hashes) > 0 {
+		signal(f.wake) // for the next worker
+	}
+	return h
+}
+
+// clear leaves it all to the backlog.
+func (f *fresh) clear() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.hashes = nil
-	return hashes
 }
 
 func signal(c chan<- struct{}) {
@@ -63,28 +83,34 @@ func signal(c chan<- struct{}) {
 	}
 }
 
-// provideFresh provides what was just journalled, before any backlog.
+// provideFresh provides what was just journalled, beside any backlog.
 func (d *DHT) provideFresh(ctx context.Context, c *core) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-d.fresh.wake:
-		}
-		if waitPeers(ctx, c) != nil {
-			return
-		}
-		hashes := d.fresh.take()
-		if done := d.provideAll(ctx, c, hashes); done < len(hashes) {
-			signal(d.fresh.overflow)
-		}
+	var workers sync.WaitGroup
+	for range provideWorkers {
+		workers.Go(func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-d.fresh.wake:
+				}
+				if waitPeers(ctx, c) != nil {
+					return
+				}
+				h := d.fresh.take()
+				if h != nil && d.provideRow(ctx, c, []item{{h, keyspace.Of(h)}}) == 0 {
+					signal(d.fresh.backlog)
+				}
+			}
+		})
 	}
+	workers.Wait()
 }
 
-// provideBacklog provides what an earlier run, an overflow or a failure left in
+// provideBacklog provides what an earlier run, an import or a failure left in
 // the journal. While attempts fail it waits ever longer between them.
 func (d *DHT) provideBacklog(ctx context.Context, c *core) {
-	signal(d.fresh.overflow)
+	signal(d.fresh.backlog)
 	growth := time.NewTicker(growthInterval)
 	defer growth.Stop()
 	thinAt := 0
@@ -95,7 +121,7 @@ func (d *DHT) provideBacklog(ctx context.Context, c *core) {
 		case <-growth.C:
 			thinAt = d.provideThin(ctx, c, thinAt)
 			continue
-		case <-d.fresh.overflow:
+		case <-d.fresh.backlog:
 		}
 		if waitPeers(ctx, c) != nil {
 			return
@@ -109,7 +135,7 @@ func (d *DHT) provideBacklog(ctx context.Context, c *core) {
 			attempt = 0
 			continue
 		}
-		signal(d.fresh.overflow)
+		signal(d.fresh.backlog)
 		if done > 0 {
 			attempt = 0
 			continue
@@ -160,7 +186,7 @@ func (d *DHT) provideThin(ctx context.Context, c *core, before int) int {
 		d.log.Warn("provide again in a larger network", "error", err)
 		return before
 	}
-	signal(d.fresh.overflow)
+	signal(d.fresh.backlog)
 	return size
 }
 

@@ -148,7 +148,7 @@ func (d *DHT) Run(ctx context.Context) error {
 		return fmt.Errorf("start DHT: %w", err)
 	}
 	d.gate.open(c)
-	d.fresh.take() // the backlog, read from the journal, begins with it
+	d.fresh.clear() // the backlog, read from the journal, begins with it
 
 	var tasks sync.WaitGroup
 	for _, task := range []func(context.Context, *core){

@@ -28,7 +28,8 @@ const (
 	// failuresMax is how many failures in a row make a worker leave the rest for
 	// the next attempt.
 	failuresMax = 4
-	// finishedMax is how many sent records are noted in the journal together.
+	// finishedMax is how many sent records are noted in the journal together, and
+	// how many go to a peer before it is asked whether it has kept up.
 	finishedMax = 128
 
 	provideTimeout = 2 * time.Minute  // one lookup
@@ -119,6 +120,7 @@ func (d *DHT) provideRow(ctx context.Context, c *core, row []item) (done int) {
 			sent = append(sent, entry{hash: it.hash, at: time.Now(), reach: reach})
 			if len(sent) == finishedMax {
 				note()
+				pace(ctx, c, it, &near)
 			}
 			continue
 		}
@@ -188,6 +190,23 @@ func (d *DHT) provideOne(ctx context.Context, c *core, it item, near *nearby) (r
 		return reach, fmt.Errorf("%w: %d of %d", errFewTookIt, reach, len(order))
 	}
 	return reach, nil
+}
+
+// pace waits until the peers have worked off what a worker has sent them. A
+// record is sent without an answer, and a peer reads a stream's requests in
+// order: without the wait, thousands of records would queue in its stream, and
+// fresh CIDs behind them.
+func pace(ctx context.Context, c *core, last item, near *nearby) {
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	var tasks sync.WaitGroup
+	for _, p := range near.peers {
+		tasks.Go(func() {
+			// Whatever it answers, it has read what came before.
+			_, _, _ = c.messenger.GetProviders(ctx, p, last.hash)
+		})
+	}
+	tasks.Wait()
 }
 
 func lookupNearby(ctx context.Context, c *core, it item) (nearby, error) {
