@@ -44,13 +44,20 @@ func (e *NotFoundError) Error() string {
 	what := string(e.Reason.Phase)
 	switch e.Reason.Phase {
 	case PhaseUndialable:
-		what = fmt.Sprintf("%d providers undialable", e.Reason.Undialable)
+		what = plural(e.Reason.Undialable, "provider") + " undialable"
 	case PhaseRefused:
-		what = fmt.Sprintf("%d providers found, none has it", e.Reason.Providers)
+		what = plural(e.Reason.Providers, "provider") + " found, none of which has it"
 	case PhaseStalled:
-		what = fmt.Sprintf("stalled: %d providers, %d undialable", e.Reason.Providers, e.Reason.Undialable)
+		what = fmt.Sprintf("stalled: %s, %d undialable", plural(e.Reason.Providers, "provider"), e.Reason.Undialable)
 	}
-	return fmt.Sprintf("fetch %s: %s (%d peers asked)", e.Cid, what, e.Reason.Asked)
+	return fmt.Sprintf("fetch %s: %s (%s asked)", e.Cid, what, plural(e.Reason.Asked, "peer"))
+}
+
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // Unwrap makes errors.Is(err, block.ErrNotFound) true.
