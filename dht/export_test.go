@@ -41,7 +41,7 @@ type Journal struct{ *journal }
 func NewJournal(s datastore.Batching) Journal { return Journal{newJournal(s)} }
 
 // Keys is the journal as the reprovider sees it.
-func (j Journal) Keys() keystore.Keystore { return journalKeys{j.journal} }
+func (j Journal) Keys() keystore.Keystore { return journalKeys(j) }
 
 // Add journals hashes as work to do.
 func (j Journal) Add(ctx context.Context, h ...multihash.Multihash) error { return j.add(ctx, h) }

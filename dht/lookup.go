@@ -103,13 +103,16 @@ func (d *DHT) findProviders(ctx context.Context, c cid.Cid, found chan<- peer.Ad
 		case seen.note(p.ID):
 			searches.Go(func() {
 				p := searchAddrs(ctx, k, p, slots)
-				if seen.claim(p.ID) {
+				if len(p.Addrs) > 0 && seen.claim(p.ID) {
 					send(p)
 				}
 			})
 		}
 	}
 	searches.Wait()
+	for _, p := range seen.unclaimed() {
+		send(peer.AddrInfo{ID: p})
+	}
 	if alone && ctx.Err() == nil {
 		return ErrNoPeers
 	}
@@ -155,12 +158,25 @@ func (s *providerSet) claim(p peer.ID) bool {
 func (s *providerSet) note(p peer.ID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.state[p]; known || s.bare == addressLookupsMax {
+	if _, known := s.state[p]; known {
 		return false
 	}
 	s.state[p] = false
 	s.bare++
-	return true
+	return s.bare <= addressLookupsMax
+}
+
+// unclaimed lists those of whom nobody knew an address.
+func (s *providerSet) unclaimed() []peer.ID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []peer.ID
+	for p, claimed := range s.state {
+		if !claimed {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // FindPeer returns the addresses of a peer.
