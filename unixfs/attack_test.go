@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -341,5 +343,79 @@ func TestBuildFails(t *testing.T) {
 		if _, err := unixfs.BuildFile(ctx, discard{}, content(size), unixfs.BuildOptions{}); !errors.Is(err, context.Canceled) {
 			t.Errorf("context: %v", err)
 		}
+	}
+}
+
+// liar answers every Get with the same block.
+type liar struct{ b block.Block }
+
+func (l liar) Get(context.Context, cid.Cid) (block.Block, error) { return l.b, nil }
+
+func TestGetterAnswersWithAnotherBlock(t *testing.T) {
+	b := must[block.Block](t)(block.New([]byte("x"), block.Prefix{Codec: cid.Raw}))
+	c := must[block.Block](t)(block.New([]byte("x"), block.Prefix{Codec: cid.DagProtobuf})).Cid()
+	if _, err := drain(liar{b}, c, unixfs.WalkOptions{}); err == nil || !strings.Contains(err.Error(), "answered with") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Blocks inside identity CIDs need no getter.
+func TestInlineBlocks(t *testing.T) {
+	m := newMemory()
+	inline := must[cid.Cid](t)(cid.Prefix{Version: 1, Codec: cid.Raw, MhType: 0, MhLength: -1}.Sum([]byte("inline")))
+	root := putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true}, unixfs.LinkRef{Name: "x", Cid: inline, Tsize: 6})
+	if n, err := drain(m, root, unixfs.WalkOptions{}); n != 2 || err != nil {
+		t.Errorf("Walker: %d, %v", n, err)
+	}
+	if totals, err := unixfs.Fetch(context.Background(), m, root, unixfs.FetchOptions{}); totals.Blocks != 2 || err != nil {
+		t.Errorf("Fetch: %+v, %v", totals, err)
+	}
+}
+
+// counting counts calls of Put and what came.
+type counting struct {
+	memory
+	calls, blocksMost, bytesMost int
+}
+
+func (c *counting) Put(ctx context.Context, blocks ...block.Block) error {
+	size := 0
+	for _, b := range blocks {
+		size += b.Size()
+	}
+	c.calls++
+	c.blocksMost, c.bytesMost = max(c.blocksMost, len(blocks)), max(c.bytesMost, size)
+	return c.memory.Put(ctx, blocks...)
+}
+
+func TestPutsInBatches(t *testing.T) {
+	ctx := context.Background()
+	c := &counting{memory: *newMemory()}
+	tree := unixfs.NewTree(c, unixfs.BuildOptions{})
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for j := range 2500 {
+				path := fmt.Sprintf("%d/%d", i, j)
+				if _, err := tree.File(ctx, path, strings.NewReader(path), 0, time.Time{}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	root := must[unixfs.Link](t)(tree.Finish(ctx, nil))
+	if c.calls > 15 || c.blocksMost > 1024 {
+		t.Errorf("%d calls, of up to %d blocks", c.calls, c.blocksMost)
+	}
+	if n, err := drain(c, root.Cid, unixfs.WalkOptions{}); n != 10_005 || err != nil {
+		t.Errorf("%d entries, %v", n, err)
+	}
+	c.calls = 0
+	progress := 0
+	o := unixfs.BuildOptions{Progress: func(n int) { progress += n }}
+	must[unixfs.Link](t)(unixfs.BuildFile(ctx, c, content(50<<20+7), o))
+	if c.calls > 8 || c.bytesMost > 9<<20 || progress != 50<<20+7 {
+		t.Errorf("%d calls, of up to %d bytes; progress %d", c.calls, c.bytesMost, progress)
 	}
 }

@@ -54,7 +54,7 @@ func buildFile(ctx context.Context, out *batch, r io.Reader, o BuildOptions) (Li
 	if err != nil {
 		return Link{}, fmt.Errorf("read file: %w", err)
 	}
-	f := fileBuilder{ctx: func() error { return context.Cause(ctx) }, o: o}
+	f := fileBuilder{stopped: func() error { return context.Cause(ctx) }, o: o}
 	if len(first) < o.Profile.ChunkSize {
 		return f.small(ctx, out, first)
 	}
@@ -82,9 +82,9 @@ func readFirst(r io.Reader, size int) ([]byte, error) {
 
 // fileBuilder makes the blocks of one file.
 type fileBuilder struct {
-	ctx    func() error // why to stop, if at all
-	o      BuildOptions
-	levels []level
+	stopped func() error // why to stop, if at all
+	o       BuildOptions
+	levels  []level
 }
 
 // level is the node being filled at one height above the leaves.
@@ -101,7 +101,7 @@ type part struct {
 
 // small builds a file that fits one chunk.
 func (f *fileBuilder) small(ctx context.Context, out *batch, data []byte) (Link, error) {
-	if err := f.ctx(); err != nil {
+	if err := f.stopped(); err != nil {
 		return Link{}, err
 	}
 	b, err := f.leaf(data, true)
@@ -150,7 +150,7 @@ func (f *fileBuilder) large(ctx context.Context, out *batch, r io.Reader, chunk 
 	}()
 	leaves := 0
 	for eof := false; ; {
-		next, err := []byte(nil), f.ctx()
+		next, err := []byte(nil), f.stopped()
 		if err == nil && !eof {
 			next, err = readChunk(r, f.o.Profile.ChunkSize)
 		}

@@ -45,25 +45,41 @@ func Resolve(ctx context.Context, g block.Getter, p Path) (Link, error) {
 // errNoEntry is how lookUp says that there is none.
 var errNoEntry = errors.New("no entry of this name")
 
+// getBlock gets the block at p, under the very CID that p has.
 func getBlock(ctx context.Context, g block.Getter, p place) (block.Block, error) {
+	if b, ok := block.Inline(p.cid); ok {
+		return b, nil
+	}
 	b, err := g.Get(ctx, p.cid)
+	if err == nil && !b.Cid().Equals(p.cid) {
+		err = fmt.Errorf("the getter answered with %s", b.Cid())
+	}
 	if err != nil {
 		return block.Block{}, missing(p, err)
 	}
 	return b, nil
 }
 
+// missing says which block, of what, could not be had.
+func missing(p place, err error) error {
+	if p.path == "" {
+		return fmt.Errorf("get %s: %w", p.cid, err)
+	}
+	return fmt.Errorf("get %s of %s: %w", p.cid, p.path, err)
+}
+
 // lookUp finds an entry of the directory whose first block is b. In a HAMT it
 // gets only the nodes on the way.
 func lookUp(ctx context.Context, g block.Getter, at place, b block.Block, name string) (Link, error) {
-	hash := shard.Hash(name)
+	path, hash := at.path, shard.Hash(name)
 	for {
+		at.path = "" // entries need not carry it
 		n, err := growUnixFS(at, b)
 		if err != nil {
-			return Link{}, fmt.Errorf("resolve %s: %w", at.path, err)
+			return Link{}, fmt.Errorf("resolve %s: %w", path, err)
 		}
 		if n.link.Type != TypeDir && at.kind == kindEntry {
-			return Link{}, &NotDirError{Cid: at.cid, Path: at.path}
+			return Link{}, &NotDirError{Cid: at.cid, Path: path}
 		}
 		child, err := pick(n, name, hash)
 		if err != nil {
@@ -73,6 +89,7 @@ func lookUp(ctx context.Context, g block.Getter, at place, b block.Block, name s
 			return child.link, nil
 		}
 		at = child
+		at.path = path
 		if b, err = getBlock(ctx, g, at); err != nil {
 			return Link{}, err
 		}

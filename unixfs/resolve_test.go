@@ -107,8 +107,8 @@ func TestList(t *testing.T) {
 			}
 			n++
 		}
-		if n != 6 || len(s.ordered) != 1 {
-			t.Errorf("%d names by %d blocks", n, len(s.ordered))
+		if asked, _ := s.counts(); n != 6 || asked != 1 {
+			t.Errorf("%d names by %d blocks", n, asked)
 		}
 		m.drop(d4.Cid)
 		n = 0

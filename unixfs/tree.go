@@ -196,6 +196,10 @@ func (t *Tree) Finish(ctx context.Context, visit func(path string, l Link)) (Lin
 	return l, nil
 }
 
+// Abort forgets the tree and waits for what it started. It is for trees that
+// are not finished.
+func (t *Tree) Abort() { t.out.drop() }
+
 func (t *Tree) finish(ctx context.Context, d *dir, path string, visit func(string, Link)) (Link, error) {
 	b := dirBuilder{out: t.out, profile: t.o.Profile.orDefault(), mode: d.mode, modTime: d.modTime}
 	b.links = make([]pbLink, 0, len(d.links)+len(d.dirs))

@@ -2,11 +2,8 @@ package unixfs
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"sync"
-
-	"github.com/ipfs/go-cid"
 
 	"github.com/p2pnode/p2pnode/block"
 )
@@ -50,7 +47,7 @@ type walkOptions struct {
 
 // walk is the state of one walk.
 type walk struct {
-	get   func(cid.Cid) (block.Block, error)
+	get   func(place) (block.Block, error)
 	o     walkOptions
 	done  <-chan struct{}
 	cause func() error
@@ -73,7 +70,7 @@ type walk struct {
 // w.wg.Wait.
 func newWalk(ctx context.Context, g block.Getter, root place, o walkOptions) *walk {
 	w := &walk{
-		get:    func(c cid.Cid) (block.Block, error) { return g.Get(ctx, c) },
+		get:    func(p place) (block.Block, error) { return getBlock(ctx, g, p) },
 		o:      o,
 		done:   ctx.Done(),
 		cause:  func() error { return context.Cause(ctx) },
@@ -245,12 +242,10 @@ func (w *walk) advance(m *item) {
 // run gets one block and makes sense of it.
 func (w *walk) run(it *item) {
 	defer w.wg.Done()
-	b, err := w.get(it.place.cid)
+	b, err := w.get(it.place)
 	var g grown
 	if err == nil {
 		g, err = w.o.grow(it.place, b)
-	} else {
-		err = missing(it.place, err)
 	}
 	w.mu.Lock()
 	w.settle(it, b.Size(), g, err)
@@ -264,14 +259,6 @@ func (w *walk) run(it *item) {
 		default:
 		}
 	}
-}
-
-// missing says which block, of what, could not be had.
-func missing(p place, err error) error {
-	if p.path == "" {
-		return fmt.Errorf("get %s: %w", p.cid, err)
-	}
-	return fmt.Errorf("get %s of %s: %w", p.cid, p.path, err)
 }
 
 // settle takes in what came of it; the caller holds mu.
