@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -128,9 +129,9 @@ func TestPowerLoss(t *testing.T) {
 	if !inside(t) {
 		return
 	}
-	count := cycles(2, 60)
+	count, rnd := replayable(t, 2, 60)
 	d := newDisk(t)
-	c, rnd := newCampaign(t, filepath.Join(d.Dir, "repo"), count)
+	c := newCampaign(t, filepath.Join(d.Dir, "repo"))
 	for cycle := range count {
 		before := len(c.Promises(0))
 		if err := powerCycle(t, c, d, cycle, rnd); err != nil {
@@ -162,17 +163,14 @@ func TestDiskFull(t *testing.T) {
 	if !inside(t) {
 		return
 	}
-	count := cycles(2, 20)
+	count, rnd := replayable(t, 2, 20)
 	for cycle := range count {
 		dir := filepath.Join(t.TempDir(), "small")
 		if err := errors.Join(os.Mkdir(dir, 0o700), durability.MountMemory(dir, memorySize)); err != nil {
 			t.Fatal(err)
 		}
-		c, rnd := newCampaign(t, filepath.Join(dir, "repo"), count)
+		c := newCampaign(t, filepath.Join(dir, "repo"))
 		c.Seed += uint64(cycle)
-		for range cycle {
-			rnd.Uint64() // each cycle has its own fill
-		}
 		if err := fillUp(t.Context(), c, filepath.Join(dir, "ballast"), rnd, cycle); err != nil {
 			t.Errorf("cycle %d: %v", cycle, err)
 		}
@@ -199,22 +197,17 @@ func fillUp(ctx context.Context, c *durability.Campaign, ballast string, rnd *ra
 	}
 	if c.Node.Process != nil {
 		c.Node.Kill()
-		if crash := durability.Crash(c.Node.Wait()); crash != nil {
-			return crash
-		}
 	}
-	if crash := errors.Join(durability.Crash(refused), c.Crashes()); crash != nil {
-		return crash
-	}
+	wrong := []error{durability.Crash(refused), c.Crashes()}
 	if process.Code(refused) != durability.ExitFull {
-		return errors.Join(errors.New("add to a full disk: want exit 12 (disk full)"), refused)
+		wrong = append(wrong, fmt.Errorf("use a full disk: want exit %d: %w", durability.ExitFull, refused))
 	}
 	if err := c.Check(ctx, 0); err != nil {
-		return errors.Join(errors.New("read from a full disk"), weigh, err)
+		wrong = append(wrong, fmt.Errorf("read from a full disk (ballast: %v): %w", weigh, err))
 	}
 	if err := errors.Join(os.Remove(ballast), c.Add(ctx, 64<<10), c.Check(ctx, 0)); err != nil {
-		return errors.Join(errors.New("go on with room again"), err)
+		wrong = append(wrong, fmt.Errorf("go on with room again: %w", err))
 	}
 	_, err := c.Node.Command(ctx, "verify")
-	return err
+	return errors.Join(append(wrong, err)...)
 }

@@ -21,10 +21,9 @@ const (
 // TestFlips turns over one bit anywhere in a repo: what the node gives is right, or an error, and
 // `verify` finds every flip among the blocks.
 func TestFlips(t *testing.T) {
-	count := cycles(10, 200)
-	dir := t.TempDir()
-	repo := filepath.Join(dir, "repo")
-	c, rnd := newCampaign(t, repo, count)
+	count, rnd := replayable(t, 5, 200)
+	repo := filepath.Join(t.TempDir(), "repo")
+	c := newCampaign(t, repo)
 	for i := range flipFiles {
 		if err := c.Add(t.Context(), 1<<(12+3*i)); err != nil {
 			t.Fatal(err)
@@ -32,11 +31,12 @@ func TestFlips(t *testing.T) {
 	}
 	refused := 0
 	for cycle := range count {
+		// Each flip has a copy of the repo to itself.
 		flip, err := durability.ChooseFlip(repo, rnd)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Node.Repo = filepath.Join(dir, fmt.Sprint("flipped", cycle))
+		c.Node.Repo = filepath.Join(t.TempDir(), "repo")
 		if err := errors.Join(durability.CopyRepo(c.Node.Repo, repo), flip.Apply(c.Node.Repo)); err != nil {
 			t.Fatal(err)
 		}

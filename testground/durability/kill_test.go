@@ -2,24 +2,27 @@ package durability_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/p2pnode/p2pnode/testground/durability"
 	"github.com/p2pnode/p2pnode/testground/process"
 )
 
-// TestKill kills nodes with SIGKILL during concurrent adds, through a daemon and without one in
-// turn: nothing that was acknowledged is lost.
+// TestKill kills nodes with SIGKILL, while they open their repo and during concurrent adds, through a
+// daemon and without one in turn: nothing that was acknowledged is lost.
 func TestKill(t *testing.T) {
-	count := cycles(4, 100)
-	c, rnd := newCampaign(t, filepath.Join(t.TempDir(), "repo"), count)
+	count, rnd := replayable(t, 4, 100)
+	c := newCampaign(t, filepath.Join(t.TempDir(), "repo"))
 	for cycle := range count {
 		before := len(c.Promises(0))
 		withDaemon := cycle%2 == 0
 		blow := func() error { return nil } // the clients, which own the repo, are killed by Strike
 		if withDaemon {
+			killOpening(t, c, rnd)
 			daemon(t, c)
 			blow = func() error { c.Node.Kill(); return nil }
 		}
@@ -40,6 +43,21 @@ func TestKill(t *testing.T) {
 	report(t, c, count, "kills")
 }
 
+// killOpening kills a daemon while it opens the repo.
+func killOpening(t *testing.T, c *durability.Campaign, rnd *rand.Rand) {
+	t.Helper()
+	p, err := c.Node.Launch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-time.After(strikeAfter(rnd) / 2):
+	case <-p.Done():
+		t.Errorf("daemon: %v", p.Wait())
+	}
+	p.Kill()
+}
+
 // checkAll checks every promise and the repo as a whole.
 func checkAll(t *testing.T, c *durability.Campaign) {
 	t.Helper()
@@ -54,8 +72,8 @@ func checkAll(t *testing.T, c *durability.Campaign) {
 // TestOneOwner lets two daemons race for a repo: one serves, the other names it and exits. The repo
 // is free again at once when its owner has been killed.
 func TestOneOwner(t *testing.T) {
-	count := cycles(3, 20)
-	c, _ := newCampaign(t, filepath.Join(t.TempDir(), "repo"), count)
+	count, _ := replayable(t, 3, 20)
+	c := newCampaign(t, filepath.Join(t.TempDir(), "repo"))
 	for cycle := range count {
 		var racers [2]*process.Process
 		for i := range racers {

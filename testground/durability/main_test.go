@@ -62,24 +62,36 @@ func cycles(quick, full int) int {
 	return quick
 }
 
-// newCampaign makes a campaign on an empty repo at dir, and says how to play it again if it fails.
-func newCampaign(t *testing.T, repo string, count int) (*durability.Campaign, *rand.Rand) {
+// replayable says how to play the campaign again if it fails, and returns its number of cycles and
+// what decides all that is left to chance.
+func replayable(t *testing.T, quick, full int) (int, *rand.Rand) {
 	t.Helper()
+	count := cycles(quick, full)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("seed %d; replay: go test ./testground/durability -run '^%s$' -durability.seed=%d -durability.cycles=%d",
 				*seedFlag, t.Name(), *seedFlag, count)
 		}
 	})
+	return count, rand.New(rand.NewPCG(*seedFlag, 0))
+}
+
+// newCampaign makes a campaign on an empty repo.
+func newCampaign(t *testing.T, repo string) *durability.Campaign {
+	t.Helper()
 	node := &process.P2PNode{Binary: *binaryFlag, Repo: repo}
 	c := &durability.Campaign{Node: node, Seed: *seedFlag, Dir: t.TempDir()}
 	if _, err := node.Command(t.Context(), "init"); err != nil {
 		t.Fatal(err)
 	}
-	return c, rand.New(rand.NewPCG(*seedFlag, 0))
+	return c
 }
 
-func strikeAfter(rnd *rand.Rand) time.Duration { return time.Duration(rnd.Int64N(int64(strikeMax))) }
+// strikeAfter is a moment before strikeMax, more often an early one: that is when files are made.
+func strikeAfter(rnd *rand.Rand) time.Duration {
+	f := rnd.Float64()
+	return time.Duration(f * f * float64(strikeMax))
+}
 
 // report prints what a campaign has covered.
 func report(t *testing.T, c *durability.Campaign, count int, what string) {

@@ -30,10 +30,10 @@ const (
 func contents(profile string) []content {
 	all := []content{
 		file("empty", 0), file("1 byte", 1), file("10 KB", 10_000), file("5 MiB", 5<<20),
-		{"names", writeNames}, {"sharded directory", writeShard},
+		{"names", writeNames},
 	}
 	if profile == profileNew {
-		all = append(all, content{"10,000 small files", writeSmall}, file(fmt.Sprintf("%d MiB", *largeMiB), *largeMiB<<20))
+		all = append(all, content{"sharded directory", writeShard}, content{"10,000 small files", writeSmall}, file(fmt.Sprintf("%d MiB", *largeMiB), *largeMiB<<20))
 	}
 	return all
 }

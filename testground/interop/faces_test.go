@@ -16,7 +16,7 @@ func TestCAR(t *testing.T) {
 	ours, kubo := startOurs(t, "p2pnode", profileNew), startKubo(t, "kubo", profileNew)
 	for _, way := range [][2]*peer{{ours, kubo}, {kubo, ours}} {
 		from, to := way[0], way[1]
-		for _, c := range []content{file("5 MiB", 5<<20), {"names", writeNames}, {"sharded directory", writeShard}} {
+		for _, c := range []content{file("5 MiB", 5<<20), {"names", writeNames}} {
 			t.Run(c.name+" from "+from.name+" to "+to.name, func(t *testing.T) {
 				path, car := filepath.Join(t.TempDir(), "content"), filepath.Join(t.TempDir(), "content.car")
 				c.write(t, path, seeded(t.Name()))

@@ -42,7 +42,7 @@ type peer struct {
 
 // words are the commands of a client that both programs have under different names.
 type words struct {
-	add, hash, connect, carExport, carImport []string
+	add, hash, get, connect, carExport, carImport []string
 }
 
 // startOurs starts a p2pnode daemon.
@@ -52,6 +52,7 @@ func startOurs(t *testing.T, name, profile string, more ...string) *peer {
 	p.words = words{
 		add:       []string{"add", "-q", "--profile", profile},
 		hash:      []string{"add", "-q", "--only-hash", "--profile", profile},
+		get:       []string{"get", "--symlinks", "-o"},
 		connect:   []string{"peers", "connect"},
 		carExport: []string{"car", "export"},
 		carImport: []string{"car", "import"},
@@ -75,6 +76,7 @@ func startKubo(t *testing.T, name, profile string) *peer {
 	p.words = words{
 		add:       []string{"add", "-Q", "-r"},
 		hash:      []string{"add", "-Q", "-r", "-n"},
+		get:       []string{"get", "-o"},
 		connect:   []string{"swarm", "connect"},
 		carExport: []string{"dag", "export"},
 		carImport: []string{"dag", "import"},
@@ -171,7 +173,7 @@ func (p *peer) fetch(t *testing.T, cid string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out")
 	p.run(t, "pin", "add", cid)
-	p.run(t, "get", cid, "-o", out)
+	p.do(t, append(append([]string{}, p.words.get...), out), cid)
 	return out
 }
 
