@@ -90,6 +90,30 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// TestManySegments: there may be more of them than open files.
+func TestManySegments(t *testing.T) {
+	s := open(t, t.TempDir(), disk.Options{SegmentSizeMax: 1000, CacheSizeMax: -1})
+	bs := storetest.NewBlocks(t, 2*disk.SegmentsOpenMax, 900)
+	put(t, s, bs...)
+	if n := s.Stats().Segments; n <= disk.SegmentsOpenMax {
+		t.Errorf("only %d segments", n)
+	}
+	var g errgroup.Group
+	for range 4 {
+		g.Go(func() error {
+			for _, b := range bs {
+				if _, err := s.Get(t.Context(), b.Cid()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestBrokenDisk: after a failed write nothing is acknowledged any more, and
 // all that was before is still there.
 func TestBrokenDisk(t *testing.T) {

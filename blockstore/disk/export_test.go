@@ -18,7 +18,7 @@ func (o Options) WithSpace(f func() (free, total int64)) Options {
 // BreakDisk makes every further write of the store fail.
 func (s *Store) BreakDisk() { s.committer.active.Close() }
 
-// FailWrites makes begin fail after the active segment.
+// Seal ends the active segment.
 func (s *Store) Seal() error {
 	return s.committer.submit(context.Background(), &request{seal: true})
 }
@@ -47,4 +47,6 @@ const (
 	IndexSpaceMin  = indexSpaceMin
 	BallastSize    = ballastSize
 	DeleteSpaceMin = deleteSpaceMin
+
+	SegmentsOpenMax = segmentsOpenMax
 )

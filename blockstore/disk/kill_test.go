@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -18,6 +19,9 @@ import (
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/blockstore/disk"
 )
+
+// times makes a campaign of a test run: -args -times 50.
+var times = flag.Int("times", 1, "how many times as often to flip bits, to kill and to cut the power")
 
 // killDirEnv makes the test binary a writer in that directory, to be killed.
 const killDirEnv = "P2PNODE_TEST_KILL_DIR"
@@ -94,7 +98,7 @@ func putSome(s *disk.Store, mu *sync.Mutex) error {
 
 // TestKill kills writers, and looks for what they were promised.
 func TestKill(t *testing.T) {
-	const cycles = 20
+	cycles := 20 * *times
 	dir := t.TempDir()
 	var acked []cid.Cid
 	for i := range cycles {
@@ -116,6 +120,7 @@ func checkAcked(t *testing.T, s *disk.Store, cycle int, acked []cid.Cid) {
 	lost := 0
 	for _, c := range acked {
 		if _, err := s.Get(t.Context(), c); err != nil {
+			t.Log(err)
 			lost++
 		}
 	}

@@ -1,21 +1,19 @@
 package disk_test
 
 import (
+	"errors"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"testing"
 
 	"github.com/ipfs/go-cid"
 	"golang.org/x/sys/unix"
 
 	"github.com/p2pnode/p2pnode/blockstore/disk"
+	"github.com/p2pnode/p2pnode/blockstore/storetest"
 )
-
-// powerCyclesEnv sets the number of cycles of TestPowerLoss.
-const powerCyclesEnv = "P2PNODE_TEST_POWER_CYCLES"
 
 // FS_IOC_SHUTDOWN of linux/fs.h, and its way that writes nothing more, not even
 // the journal: what a power failure leaves.
@@ -35,10 +33,7 @@ func TestPowerLoss(t *testing.T) {
 		}
 		return
 	}
-	cycles, err := strconv.Atoi(os.Getenv(powerCyclesEnv))
-	if err != nil {
-		cycles = 3
-	}
+	cycles := 3 * *times
 	img, dir := filepath.Join(t.TempDir(), "disk.img"), t.TempDir()
 	if err := os.WriteFile(img, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -86,5 +81,34 @@ func run(t *testing.T, name string, args ...string) {
 	t.Helper()
 	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s %v: %v: %s", name, args, err, out)
+	}
+}
+
+// TestReadOnlyFileSystem: a store on one is opened for reading, clean or not.
+func TestReadOnlyFileSystem(t *testing.T) {
+	dir := t.TempDir()
+	if !mount(t, dir, "128m") {
+		return
+	}
+	bs := storetest.NewBlocks(t, 20, 300)
+	s := open(t, filepath.Join(dir, "clean"), disk.Options{})
+	put(t, s, bs...)
+	mustClose(t, s)
+	copyTree(t, filepath.Join(dir, "killed"), aheadOfIndex(t, bs[:10], bs[10:]))
+	run(t, "mount", "-o", "remount,ro", dir)
+	for _, name := range []string{"clean", "killed"} {
+		s := open(t, filepath.Join(dir, name), disk.Options{})
+		mustHave(t, s, bs...)
+		if !s.Stats().ReadOnly {
+			t.Errorf("%s store is not read-only", name)
+		}
+		if err := s.Put(t.Context(), bs[0]); !errors.Is(err, disk.ErrReadOnly) {
+			t.Errorf("Put: %v", err)
+		}
+		mustClose(t, s)
+	}
+	if s, err := disk.Open(filepath.Join(dir, "none"), disk.Options{}); err == nil {
+		t.Errorf("a store that was not there was opened: %+v", s.Stats())
+		s.Close()
 	}
 }

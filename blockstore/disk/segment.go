@@ -28,7 +28,7 @@ type segment struct {
 	number uint32
 	size   int64    // bytes that are written and synced
 	file   *os.File // nil while nobody needs it
-	refs   int      // readers at work, and one for the writer of the active segment
+	refs   int      // readers at work
 	used   uint64   // when it was last acquired, in acquisitions
 	doomed bool     // to be removed when the last reader is done
 }
@@ -112,10 +112,10 @@ func (g *segments) acquire(n uint32) (*os.File, error) {
 		}
 		s.file = f
 		g.opens++
-		g.closeIdle()
 	}
 	g.clock++
 	s.refs, s.used = s.refs+1, g.clock
+	g.closeIdle()
 	return s.file, nil
 }
 
@@ -160,9 +160,6 @@ func (g *segments) closeIdle() {
 	var oldest *segment
 	for _, s := range g.all {
 		if s.file != nil && s.refs == 0 && (oldest == nil || s.used < oldest.used) {
-			if g.clock-s.used < 1 {
-				continue
-			}
 			oldest = s
 		}
 	}
