@@ -244,6 +244,9 @@ func TestEveryProviderIsYieldedOnce(t *testing.T) {
 // TestProviderWithoutAddresses lets everyone forget where the provider is.
 func TestProviderWithoutAddresses(t *testing.T) {
 	nodes := swarm(t, 5, dht.Options{})
+	for _, n := range nodes { // so that all of them keep the record
+		until(t, "full table", func() bool { return n.Stats().TableSize == len(nodes)-1 })
+	}
 	owner, seeker := nodes[1], nodes[4]
 	c := cidOf(t, "hidden")
 	if err := owner.Provide(t.Context(), c); err != nil {
