@@ -179,12 +179,21 @@ func (s *providerSet) unclaimed() []peer.ID {
 	return all
 }
 
-// FindPeer returns the addresses of a peer.
+// FindPeer returns the addresses of a peer. Of a connected peer that has not
+// said yet where it listens, they are the far ends of its connections.
 func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
 	var found peer.AddrInfo
 	err := d.lookup(ctx, func(ctx context.Context, c *core) (err error) {
-		found, err = c.IpfsDHT.FindPeer(ctx, id)
-		return err
+		if found, err = c.IpfsDHT.FindPeer(ctx, id); err != nil || len(found.Addrs) > 0 {
+			return err
+		}
+		for _, conn := range d.host.Network().ConnsToPeer(id) {
+			found.Addrs = append(found.Addrs, conn.RemoteMultiaddr())
+		}
+		if len(found.Addrs) == 0 {
+			return ErrNotFound
+		}
+		return nil
 	})
 	if err != nil {
 		return peer.AddrInfo{}, fmt.Errorf("find peer %s: %w", id, err)
