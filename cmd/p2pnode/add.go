@@ -30,12 +30,15 @@ func addCommand(a *app) *cobra.Command {
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), func(b *backend) error {
+				roots := control.Roots{}
 				for _, name := range args {
-					if err := a.add(cmd.Context(), b, name, o); err != nil {
+					root, err := a.add(cmd.Context(), b, name, o)
+					if err != nil {
 						return err
 					}
+					roots.Roots = append(roots.Roots, root.Cid)
 				}
-				return a.end()
+				return a.result(roots, func() error { return nil })
 			})
 		},
 	}
@@ -51,23 +54,23 @@ func addCommand(a *app) *cobra.Command {
 }
 
 // add adds one path and prints its lines when all of it is durable.
-func (a *app) add(ctx context.Context, b *backend, name string, o addOptions) error {
+func (a *app) add(ctx context.Context, b *backend, name string, o addOptions) (control.Item, error) {
 	if name == "-" {
 		return a.addFile(ctx, b, a.stdin, name, 0, o)
 	}
 	info, err := os.Lstat(name)
 	if err != nil {
-		return err
+		return control.Item{}, err
 	}
 	abs, err := filepath.Abs(name)
 	if err != nil {
-		return err
+		return control.Item{}, err
 	}
 	base := filepath.Base(abs)
 	if info.Mode().IsRegular() && !o.mode && !o.mtime {
 		f, err := os.Open(name)
 		if err != nil {
-			return err
+			return control.Item{}, err
 		}
 		defer f.Close()
 		return a.addFile(ctx, b, f, base, info.Size(), o)
@@ -76,17 +79,17 @@ func (a *app) add(ctx context.Context, b *backend, name string, o addOptions) er
 }
 
 // addFile sends the bytes of a file as they are.
-func (a *app) addFile(ctx context.Context, b *backend, r io.Reader, base string, size int64, o addOptions) error {
+func (a *app) addFile(ctx context.Context, b *backend, r io.Reader, base string, size int64, o addOptions) (control.Item, error) {
 	m := a.meter("add " + base)
 	defer m.end()
 	m.total.Store(size)
 	root, err := b.AddFile(ctx, counted{r, m}, o.AddOptions)
 	m.end()
 	if err != nil {
-		return err
+		return root, err
 	}
 	root.Name = base
-	return a.added(root)
+	return root, a.added(root)
 }
 
 // counted counts what is read. It hides what else the reader can do.
@@ -103,7 +106,7 @@ func (c counted) Read(p []byte) (int, error) {
 
 // addTree sends a directory, or a file with what is known of it, as a tar.
 // Lines are kept until the root is durable: what is printed is never lost.
-func (a *app) addTree(ctx context.Context, b *backend, name, base string, o addOptions) error {
+func (a *app) addTree(ctx context.Context, b *backend, name, base string, o addOptions) (control.Item, error) {
 	m := a.meter("add " + base)
 	defer m.end()
 	if m.shown {
@@ -119,15 +122,15 @@ func (a *app) addTree(ctx context.Context, b *backend, name, base string, o addO
 		})
 	m.end()
 	if err != nil {
-		return err
+		return root, err
 	}
 	for _, it := range append(items, root) {
 		it.Name = path.Join(base, it.Name)
 		if err := a.added(it); err != nil {
-			return err
+			return root, err
 		}
 	}
-	return nil
+	return root, nil
 }
 
 // added prints one line of an add.

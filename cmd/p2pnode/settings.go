@@ -193,7 +193,7 @@ func loadConfig(dir string) (config, error) {
 			}
 			v.origin = path
 		}
-		if raw, ok := os.LookupEnv(s.env()); ok {
+		if raw := os.Getenv(s.env()); raw != "" {
 			if v.v, err = s.parse(raw); err != nil {
 				return nil, invalid("p2pnode config explain "+s.key, "read $%s: %v", s.env(), err)
 			}
