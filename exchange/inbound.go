@@ -164,7 +164,7 @@ func (x *Exchange) receiveOne(ctx context.Context, s network.Stream, reader *wir
 	reserved := 0
 	defer func() { s.Scope().ReleaseMemory(reserved) }()
 	begun := time.Now()
-	told := begun
+	told, counted := begun, 0
 	m, err := reader.Body(length, func(have, size int) error {
 		if size > reserved {
 			if err := s.Scope().ReserveMemory(size-reserved, network.ReservationPriorityMedium); err != nil {
@@ -174,8 +174,8 @@ func (x *Exchange) receiveOne(ctx context.Context, s network.Stream, reader *wir
 		}
 		now := time.Now()
 		if now.Sub(told) > progressEvery {
-			told = now
-			x.post(ctx, swap.Receiving{Peer: p, Size: have})
+			x.post(ctx, swap.Receiving{Peer: p, Size: have - counted})
+			told, counted = now, have
 		}
 		return s.SetReadDeadline(begun.Add(timeFor(have)))
 	})

@@ -123,7 +123,7 @@ func (m *Machine) checkLedger(l *ledger) error {
 	switch {
 	case size != l.size:
 		return fmt.Errorf("5: %d bytes are queued, %d are accounted for", size, l.size)
-	case queued > 0 && !l.active && len(l.replies) < repliesMax:
+	case queued > 0 && !l.active && l.ready():
 		return fmt.Errorf("5: its blocks are queued and it is not in line")
 	case len(l.wants) > owedMax || len(l.queue) > 2*owedMax || len(l.look) > 2*owedMax || len(l.told) > 2*owedMax:
 		return fmt.Errorf("7: more is kept for it than may be")

@@ -55,7 +55,8 @@ type (
 		Full             bool // Entries replace all earlier ones
 		Entries          []Entry
 	}
-	// Receiving means that Size bytes of a message that is not complete came in.
+	// Receiving means that Size more bytes of a message that is not complete
+	// came in.
 	Receiving struct {
 		Peer peer.ID
 		Size int // bytes

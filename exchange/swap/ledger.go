@@ -2,6 +2,7 @@ package swap
 
 import (
 	"slices"
+	"time"
 
 	"github.com/ipfs/go-cid"
 )
@@ -37,6 +38,7 @@ type ledger struct {
 	active  bool
 	deficit int // bytes it may send in this round
 	replies []reply
+	slow    bool  // the last reply took long to write
 	sent    int64 // bytes
 }
 
@@ -67,9 +69,10 @@ type presence struct {
 
 // reply is a Serve under way.
 type reply struct {
-	seq  uint64
-	size int
-	sent []*owed
+	seq   uint64
+	begun time.Time
+	size  int
+	sent  []*owed
 }
 
 func newLedger(r *remote) ledger { return ledger{wants: make(map[cid.Cid]*owed)} }

@@ -136,9 +136,7 @@ func (m *Machine) handle(e Event) {
 	case Received:
 		m.received(e)
 	case Receiving:
-		if r := m.peers[e.Peer]; r != nil {
-			r.useful(m.now)
-		}
+		m.receiving(e)
 	case Sent:
 		m.sent(e)
 	case Served:

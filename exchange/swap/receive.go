@@ -32,6 +32,18 @@ func (m *Machine) received(e Received) {
 	}
 }
 
+// receiving takes notice of a message that is on its way: a peer that sends a
+// large block over a slow link is neither silent nor of unknown speed.
+func (m *Machine) receiving(e Receiving) {
+	r := m.peers[e.Peer]
+	if r == nil || len(r.assigned) == 0 {
+		return
+	}
+	r.partial = min(r.partial+e.Size, windowMax)
+	r.useful(m.now)
+	r.window.delivered(m.now, e.Size)
+}
+
 func (m *Machine) block(r *remote, b block.Block) {
 	w := m.wants[b.Cid()]
 	if w == nil {
@@ -53,7 +65,10 @@ func (m *Machine) block(r *remote, b block.Block) {
 	}
 	m.heard(r, w)
 	m.revive(r)
-	r.window.delivered(m.now, b.Size())
+	known := min(r.partial, b.Size())
+	r.partial -= known
+	r.window.delivered(m.now, b.Size()-known)
+	r.window.counted()
 	m.deliver(w, b, r)
 }
 
@@ -76,7 +91,7 @@ func (m *Machine) revive(r *remote) {
 
 // heard takes a round trip sample from an answer about w.
 func (m *Machine) heard(r *remote, w *want) {
-	if a := w.ask(r); a != nil && a.state.open() {
+	if a := w.ask(r); a != nil && a.state.open() && !a.again {
 		r.window.roundTrip(m.now.Sub(a.at))
 	}
 }

@@ -18,6 +18,10 @@ const (
 	// unprovenMax is how many wants a peer gets that has delivered nothing yet,
 	// if others have.
 	unprovenMax = 2
+	// A peer that owes something is taken for stalled after patienceMin, four
+	// round trips, or four of its usual silences, but those only to patienceMax.
+	patienceMin = time.Second
+	patienceMax = 10 * time.Second
 	// creditMin is the credit after two broken promises.
 	creditMin = -2
 	// junkMax is how many bytes of junk a peer is forgiven.
@@ -42,13 +46,15 @@ type remote struct {
 	open      int     // questions that are not answered yet, HAVEs included
 	asked     map[*want]struct{}
 	memberOf  []*session
-	blocks    int       // delivered, ever
-	credit    int       // below 0 after broken promises
-	lastHeard time.Time // last useful byte, or when it began to owe
-	stalls    int       // in a row
-	stalled   time.Time // no want before then; zero if fine
-	check     alarm     // looks after deadlines
-	junk      int       // bytes
+	blocks    int           // delivered, ever
+	credit    int           // below 0 after broken promises
+	lastHeard time.Time     // last useful byte, or when it began to owe
+	gap       time.Duration // usual silence between two useful bytes
+	partial   int           // bytes of messages under way that were counted already
+	stalls    int           // in a row
+	stalled   time.Time     // no want before then; zero if fine
+	check     alarm         // looks after deadlines
+	junk      int           // bytes
 	strikes   int
 	struck    time.Time
 
@@ -108,11 +114,17 @@ func (r *remote) askedInOrder() []*want {
 	return list
 }
 
-// patience is how long the peer may be silent while it owes something.
-func (r *remote) patience() time.Duration { return max(time.Second, 4*r.window.rtt) }
+// patience is how long the peer may be silent while it owes something. A busy
+// one that keeps sending, if slowly, earns more.
+func (r *remote) patience() time.Duration {
+	return max(patienceMin, 4*r.window.rtt, min(4*r.gap, patienceMax))
+}
 
 // useful notes that something came in that was asked for.
 func (r *remote) useful(now time.Time) {
+	if len(r.assigned) > 0 || r.stalls > 0 {
+		r.gap = (3*r.gap + now.Sub(r.lastHeard)) / 4
+	}
 	r.lastHeard = now
 	r.stalls = 0
 	r.stalled = time.Time{}

@@ -2,6 +2,7 @@ package swap
 
 import (
 	"slices"
+	"time"
 
 	"github.com/ipfs/go-cid"
 )
@@ -17,11 +18,19 @@ const (
 	// repliesMax is how many replies to a peer may be under way: one is
 	// written while the next is read from the store.
 	repliesMax = 2
+	// slowTime is how long a reply takes to write to a peer that gets one at a
+	// time: what is under way can no longer be cancelled.
+	slowTime = 100 * time.Millisecond
 )
+
+// ready tells whether another reply may begin.
+func (l *ledger) ready() bool {
+	return len(l.replies) == 0 || len(l.replies) < repliesMax && !l.slow
+}
 
 // activate puts a peer in line to be served.
 func (m *Machine) activate(r *remote) {
-	if l := &r.ledger; !l.active && len(l.queue) > 0 && len(l.replies) < repliesMax {
+	if l := &r.ledger; !l.active && len(l.queue) > 0 && l.ready() {
 		l.active = true
 		m.server.active = append(m.server.active, r)
 	}
@@ -70,7 +79,7 @@ func (m *Machine) reply(r *remote) {
 		return
 	}
 	m.server.seq++
-	p.seq = m.server.seq
+	p.seq, p.begun = m.server.seq, m.now
 	l.replies = append(l.replies, p)
 	m.server.sending += p.size
 	m.do(Serve{Peer: r.id, Seq: p.seq, Cids: cids, Pending: l.size})
@@ -89,6 +98,7 @@ func (m *Machine) served(e Served) {
 	p := l.replies[i]
 	l.replies = slices.Delete(l.replies, i, i+1)
 	m.server.sending -= p.size
+	l.slow = m.now.Sub(p.begun) > slowTime
 	if !e.Failed {
 		l.sent += int64(e.Size)
 		m.stats.BytesOut += int64(e.Size)

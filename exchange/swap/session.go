@@ -21,6 +21,9 @@ const (
 	movesMax = 2
 	// rescueMin is what moving a want must save at least.
 	rescueMin = 20 * time.Millisecond
+	// copyMin is what must be saved to ask for a block that may be on its way:
+	// there may be two of it then.
+	copyMin = 500 * time.Millisecond
 	// lateMin is how long a peer may be silent before its wants are moved.
 	lateMin = 250 * time.Millisecond
 )
@@ -254,35 +257,52 @@ func (w *want) refused(r *remote) bool {
 	return a != nil && (a.state == saidDont || a.state == silent || a.state == openBlock)
 }
 
-// rescue gives an idle peer the want that would otherwise arrive last, if the
-// idle peer would be faster by far.
+// rescue gives the fastest peer what would arrive last, as long as that saves
+// much.
 func (m *Machine) rescue(s *session) {
-	for _, b := range s.members {
-		r := b.r
-		if r.blocks == 0 || !r.stalled.IsZero() || len(r.assigned) > 0 || !b.reliable() {
-			continue
-		}
-		var worst *want
-		var latest time.Duration
-		for _, h := range m.order {
-			w := h.lastOf(s, r)
-			if w == nil || m.underWay(w) {
-				continue
-			}
-			if t := m.arrival(h); worst == nil || t > latest {
-				worst, latest = w, t
+	for range lookAheadMax {
+		var r *remote
+		for _, b := range s.members {
+			if b.r.blocks > 0 && b.r.stalled.IsZero() && b.reliable() &&
+				(r == nil || b.r.window.finish(b.r.out) < r.window.finish(r.out)) {
+				r = b.r
 			}
 		}
-		if worst == nil || latest < 2*r.window.finish(worst.size)+rescueMin {
-			continue
+		if r == nil || !r.room(true) {
+			return
 		}
-		late := worst.holder
-		m.release(worst, late)
-		worst.note(late, m.now, silent)
-		late.ask(Entry{Cid: worst.cid, Cancel: true})
-		worst.moves++
-		m.assign(worst, r)
+		w := m.latest(s, r)
+		if w == nil {
+			return
+		}
+		late := w.holder
+		m.release(w, late)
+		w.note(late, m.now, silent)
+		late.ask(Entry{Cid: w.cid, Cancel: true})
+		w.moves++
+		m.assign(w, r)
 	}
+}
+
+// latest is the want of the session that will arrive last, if r would deliver
+// it much earlier.
+func (m *Machine) latest(s *session, r *remote) *want {
+	var worst *want
+	var at time.Duration
+	for _, h := range m.order {
+		w := h.lastOf(s, r)
+		if w == nil {
+			continue
+		}
+		t, saved := m.arrival(h), 2*r.window.finish(r.out+w.size)+rescueMin
+		if m.underWay(w) {
+			saved = 2*saved + copyMin
+		}
+		if t > saved && (worst == nil || t > at) {
+			worst, at = w, t
+		}
+	}
+	return worst
 }
 
 // lastOf is the want of the session that r will deliver last, if it can be

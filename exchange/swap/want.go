@@ -32,6 +32,7 @@ type ask struct {
 	at       time.Time
 	state    answer
 	promised bool // it said that it has the block, and did not send it yet
+	again    bool // asked more than once: the answer may be to the first time
 }
 
 // answer is dated by ask.at.
@@ -69,6 +70,7 @@ func (w *want) note(r *remote, now time.Time, state answer) {
 	}
 	if state.open() {
 		r.open++
+		a.again = !a.at.IsZero()
 	}
 	a.state, a.at = state, now
 	a.promised = a.promised && state != silent && state != saidDont

@@ -11,7 +11,7 @@ const (
 	blocksStart = 8        // the same before a rate was measured
 	// sampleMin is the shortest time over which a rate is measured: shorter
 	// ones measure bursts of the operating system.
-	sampleMin = 20 * time.Millisecond
+	sampleMin = 50 * time.Millisecond
 	// sampleBlocks is how many blocks a sample holds at least, unless they are
 	// slow to come: with fewer, the one that was half there already counts double.
 	sampleBlocks = 4
@@ -36,12 +36,14 @@ type window struct {
 // begin starts a sample: the peer, idle until now, was asked for something.
 func (w *window) begin(now time.Time) { w.since, w.bytes, w.blocks = now, 0, 0 }
 
-// delivered adds a block of size bytes.
+// counted notes that a block is complete.
+func (w *window) counted() { w.blocks++ }
+
+// delivered adds size bytes.
 func (w *window) delivered(now time.Time, size int) {
 	w.bytes += size
-	w.blocks++
 	span := now.Sub(w.since)
-	if least := max(sampleMin, w.rtt); span < least || w.blocks < sampleBlocks && span < 4*least {
+	if least := max(sampleMin, 2*w.rtt); span < least || w.blocks < sampleBlocks && span < 4*least {
 		return
 	}
 	rate := float64(w.bytes) / span.Seconds()
@@ -50,12 +52,12 @@ func (w *window) delivered(now time.Time, size int) {
 	} else {
 		w.flat++
 	}
-	if rate > w.rate {
+	switch {
+	case w.rate == 0:
+		w.rate = rate
+	case rate > w.rate:
 		w.rate = (w.rate + rate) / 2
-		if w.rate < rate*2/3 { // the first sample
-			w.rate = rate
-		}
-	} else {
+	default:
 		w.rate = 0.9*w.rate + 0.1*rate
 	}
 	product := int(2 * w.rate * max(w.rtt, sampleMin).Seconds())
