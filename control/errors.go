@@ -114,15 +114,17 @@ func corrupt(err error) bool {
 		is(disk.ErrIndex, node.ErrPinsDamaged)(err)
 }
 
-// Explain gives err its code and hint. It returns nil for nil, and an *Error
-// that is in err already as it is.
+// Explain gives err its code and hint. It returns nil for nil. An *Error inside
+// err keeps its class and gets the message of the whole.
 func Explain(err error) *Error {
 	if err == nil {
 		return nil
 	}
 	var known *Error
 	if errors.As(err, &known) {
-		return known
+		whole := *known
+		whole.Message, whole.cause = err.Error(), err
+		return &whole
 	}
 	e := &Error{Code: CodeGeneral, Message: err.Error(), cause: err}
 	for _, c := range classes() {
