@@ -48,7 +48,7 @@ func TestPowerLoss(t *testing.T) {
 		run(t, "mount", "-o", "loop", img, dir)
 		acked = append(acked, killWriter(t, filepath.Join(dir, "store"), 1+rand.IntN(500), func() { powerOff(t, dir) })...)
 		run(t, "umount", dir)
-		run(t, "mount", "-o", "loop", img, dir)
+		powerOn(t, img, dir)
 		s, err := disk.Open(filepath.Join(dir, "store"), killOptions)
 		if err != nil {
 			t.Errorf("cycle %d: %v", i, err)
@@ -75,6 +75,23 @@ func powerOff(t *testing.T, dir string) {
 	if err := unix.IoctlSetPointerInt(int(d.Fd()), fsShutdown, fsNoLogFlush); err != nil {
 		t.Errorf("shut %s down: %v", dir, err)
 	}
+}
+
+// powerOn mounts img again. The kernel may still be busy with the mount that
+// was shut down, and hand it out once more.
+func powerOn(t *testing.T, img, dir string) {
+	t.Helper()
+	const attempts = 100
+	for range attempts {
+		run(t, "mount", "-o", "loop", img, dir)
+		err := os.WriteFile(filepath.Join(dir, "alive"), nil, 0o600)
+		if err == nil {
+			return
+		}
+		t.Log(err)
+		run(t, "umount", dir)
+	}
+	t.Fatalf("%s does not come back", img)
 }
 
 func run(t *testing.T, name string, args ...string) {
