@@ -277,8 +277,7 @@ func (m *Machine) rescue(s *session) {
 		}
 		late := w.holder
 		m.release(w, late)
-		w.note(late, m.now, silent)
-		late.ask(Entry{Cid: w.cid, Cancel: true})
+		w.note(late, m.now, silent) // assign cancels it
 		w.moves++
 		m.assign(w, r)
 	}

@@ -23,7 +23,7 @@ func (m *Machine) watch(r *remote) {
 		return
 	}
 	due := r.lastHeard.Add(r.patience())
-	if d := r.assigned[0].deadline; d.Before(due) {
+	if d := r.deadline(r.assigned[0]); d.Before(due) {
 		due = d
 	}
 	if !due.After(m.now) {
@@ -46,7 +46,7 @@ func (m *Machine) checkDeadlines(r *remote) {
 		return
 	}
 	for _, w := range slices.Clone(r.assigned) {
-		if w.holder == r && !m.now.Before(w.deadline) {
+		if w.holder == r && !m.now.Before(r.deadline(w)) {
 			m.giveUp(w, r) // it sends other things, but not this
 		}
 	}

@@ -16,12 +16,12 @@ type want struct {
 	born     time.Time
 	sessions []*session
 
-	holder   *remote // who is to send it; nil if nobody
-	since    time.Time
-	deadline time.Time
-	size     int // bytes it was estimated at when it was assigned
-	moves    int // rescues
-	asks     []ask
+	holder *remote // who is to send it; nil if nobody
+	since  time.Time
+	ahead  int // bytes asked of the holder before it, itself included
+	size   int // bytes it was estimated at when it was assigned
+	moves  int // rescues
+	asks   []ask
 
 	hunt *hunt // nil unless nobody known could be asked
 }
@@ -33,6 +33,8 @@ type ask struct {
 	state    answer
 	promised bool // it said that it has the block, and did not send it yet
 	again    bool // asked more than once: the answer may be to the first time
+	// cancelled says that the peer was told to forget it.
+	cancelled bool
 }
 
 // answer is dated by ask.at.
@@ -71,6 +73,7 @@ func (w *want) note(r *remote, now time.Time, state answer) {
 	if state.open() {
 		r.open++
 		a.again = !a.at.IsZero()
+		a.cancelled = false
 	}
 	a.state, a.at = state, now
 	a.promised = a.promised && state != silent && state != saidDont
@@ -142,16 +145,29 @@ func (m *Machine) leave(w *want, s *session) {
 func (m *Machine) assign(w *want, r *remote) {
 	w.holder, w.since = r, m.now
 	w.size = w.estimate()
-	w.deadline = m.now.Add(r.patience() + 4*r.window.finish(r.out+w.size))
+	w.ahead = r.out + w.size
 	if len(r.assigned) == 0 {
 		r.window.begin(m.now)
 		r.lastHeard = m.now
+	}
+	for i := range w.asks {
+		// Whoever was too slow is not to send it as well.
+		if a := &w.asks[i]; a.r != r && a.state == silent && !a.cancelled {
+			a.cancelled = true
+			a.r.ask(Entry{Cid: w.cid, Cancel: true})
+		}
 	}
 	r.assigned = append(r.assigned, w)
 	r.out += w.size
 	w.note(r, m.now, openBlock)
 	r.ask(Entry{Cid: w.cid})
 	m.watch(r)
+}
+
+// deadline is when r should have delivered the want, if it sends at all. It
+// moves with what is known of the peer's speed.
+func (r *remote) deadline(w *want) time.Time {
+	return w.since.Add(r.patience() + 4*r.window.finish(w.ahead))
 }
 
 // release takes the want back from r, if r has it.
@@ -207,7 +223,7 @@ func (m *Machine) end(w *want, from *remote) {
 	m.release(w, w.holder)
 	for _, a := range slices.Clone(w.asks) {
 		switch {
-		case a.r == from || a.state == provider || a.state == saidHave:
+		case a.r == from || a.state == provider || a.state == saidHave || a.cancelled:
 		case a.state == openHave && w.hunt != nil: // the answer is still of use
 		default:
 			a.r.ask(Entry{Cid: w.cid, Cancel: true})

@@ -17,7 +17,7 @@ const (
 	// messages cost one read of the stream.
 	readAhead = 4 << 10
 	// pieceMax is how many bytes are read between two calls of the Gate.
-	pieceMax = 128 << 10
+	pieceMax = 32 << 10
 )
 
 // Gate is asked before more of a message is read, when have bytes have arrived
