@@ -121,6 +121,9 @@ func (x *extraction) all() error {
 }
 
 func (x *extraction) entry(h *tar.Header) error {
+	if path.IsAbs(h.Name) {
+		return &nameError{Path: h.Name, What: "absolute path"}
+	}
 	parent, name := path.Split(strings.TrimSuffix(h.Name, "/"))
 	if err := x.enter(strings.TrimSuffix(parent, "/")); err != nil {
 		return err
