@@ -177,17 +177,17 @@ func (d *DHT) start() (*core, error) {
 
 // Stats is a moment of a DHT's life.
 type Stats struct {
-	Network string
+	Network string `json:"network"`
 	// Mode is "server", "client", "auto" (a server once it is seen to be
 	// reachable), or "stopped".
-	Mode           string
-	TableSize      int    // peers in the routing table
-	Provided       int    // CIDs whose records have been sent and are kept alive
-	Pending        int    // CIDs that wait for their first record to be sent
-	ProvidesDone   uint64 // since Run
-	ProvidesFailed uint64 // attempts; each is tried again
-	Lookups        uint64 // finds, gets and puts begun by callers
-	LookupsRunning int
+	Mode           string `json:"mode"`
+	TableSize      int    `json:"table_size"`      // peers in the routing table
+	Provided       int    `json:"provided"`        // CIDs whose records have been sent and are kept alive
+	Pending        int    `json:"pending"`         // CIDs that wait for their first record to be sent
+	ProvidesDone   uint64 `json:"provides_done"`   // since Run
+	ProvidesFailed uint64 `json:"provides_failed"` // attempts; each is tried again
+	Lookups        uint64 `json:"lookups"`         // finds, gets and puts begun by callers
+	LookupsRunning int    `json:"lookups_running"`
 }
 
 // counts are the parts of Stats that only grow.

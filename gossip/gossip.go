@@ -228,14 +228,14 @@ func (g *Gossip) wait(ctx context.Context) error {
 
 // Stats is a moment of gossip's life; the counts begin with New.
 type Stats struct {
-	Topics      int
-	Peers       int    // that speak gossipsub
-	Links       int    // mesh links: peers that pass messages on, summed over topics
-	Delivered   uint64 // messages that were valid and new, own ones included
-	Duplicate   uint64
-	Rejected    uint64 // by signature, size or a Validator
-	Undelivered uint64 // dropped because a subscription's reader was slow
-	Unsent      uint64 // RPCs dropped because a peer was slow
+	Topics      int    `json:"topics"`
+	Peers       int    `json:"peers"`     // that speak gossipsub
+	Links       int    `json:"links"`     // mesh links: peers that pass messages on, summed over topics
+	Delivered   uint64 `json:"delivered"` // messages that were valid and new, own ones included
+	Duplicate   uint64 `json:"duplicate"`
+	Rejected    uint64 `json:"rejected"`    // by signature, size or a Validator
+	Undelivered uint64 `json:"undelivered"` // dropped because a subscription's reader was slow
+	Unsent      uint64 `json:"unsent"`      // RPCs dropped because a peer was slow
 }
 
 // Stats can be called at any time.

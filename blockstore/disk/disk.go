@@ -163,18 +163,18 @@ var _ blockstore.Store = (*Store)(nil)
 
 // Stats are a store's figures.
 type Stats struct {
-	Blocks         int64 // held
-	Bytes          int64 // of their data
-	Segments       int   // files
-	SegmentBytes   int64 // of these files
-	DeadBytes      int64 // of these files, which compaction may free
-	CacheBytes     int64 // of blocks kept in memory
-	FreeBytes      int64 // of the file system; -1 if unknown
-	CorruptBlocks  int64 // quarantined since Open
-	Recovered      int64 // blocks that Open found behind the mark
-	TruncatedBytes int64 // torn, cut off by Open
-	Groups         int64 // commits since Open
-	ReadOnly       bool
+	Blocks         int64 `json:"blocks"`          // held
+	Bytes          int64 `json:"bytes"`           // of their data
+	Segments       int   `json:"segments"`        // files
+	SegmentBytes   int64 `json:"segment_bytes"`   // of these files
+	DeadBytes      int64 `json:"dead_bytes"`      // of these files, which compaction may free
+	CacheBytes     int64 `json:"cache_bytes"`     // of blocks kept in memory
+	FreeBytes      int64 `json:"free_bytes"`      // of the file system; -1 if unknown
+	CorruptBlocks  int64 `json:"corrupt_blocks"`  // quarantined since Open
+	Recovered      int64 `json:"recovered"`       // blocks that Open found behind the mark
+	TruncatedBytes int64 `json:"truncated_bytes"` // torn, cut off by Open
+	Groups         int64 `json:"groups"`          // commits since Open
+	ReadOnly       bool  `json:"read_only"`
 }
 
 // Open opens the store in dir, or makes one. It reads the segments behind the

@@ -70,10 +70,6 @@ type position struct {
 	offset  int64
 }
 
-func (p position) before(q position) bool {
-	return p.segment < q.segment || p.segment == q.segment && p.offset < q.offset
-}
-
 // state is what the index holds: enough to notice that something is missing.
 type state struct {
 	blocks int64
