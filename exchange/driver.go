@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
+	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/exchange/swap"
 	"github.com/p2pnode/p2pnode/exchange/wire"
 )
@@ -25,6 +26,8 @@ type (
 	}
 	// refresh asks to look whether a peer can be talked to.
 	refresh struct{ peer peer.ID }
+	// gained is a block that came by another way than ours, while it was waited for.
+	gained struct{ block block.Block }
 	// query looks into the machine.
 	query func(*swap.Machine)
 )
@@ -44,6 +47,13 @@ func (d *driver) handle(ctx context.Context, in any) {
 		d.refresh(ctx, in.peer)
 	case query:
 		in(d.machine)
+	case gained:
+		d.gained(ctx, in.block)
+	case swap.Want:
+		// What was delivered since it was asked for is not to be fetched again.
+		if in.Cids = d.x.stillWaited(in.Cids); len(in.Cids) > 0 {
+			d.step(ctx, in)
+		}
 	case swap.Found:
 		if cancel := d.finds[in.Cid]; cancel != nil {
 			cancel()
@@ -90,6 +100,16 @@ func (d *driver) step(ctx context.Context, e swap.Event) int64 {
 		}
 	}
 	return kept
+}
+
+// gained gives a block to those that wait for it, and has it asked for no more.
+func (d *driver) gained(ctx context.Context, b block.Block) {
+	for _, w := range d.x.takeWaiting(b.Cid()) {
+		d.step(ctx, swap.Drop{Session: w.s.id, Cids: []cid.Cid{b.Cid()}})
+		if w.ch != nil {
+			w.ch <- result{b: b}
+		}
+	}
 }
 
 // refresh tells the machine whether the peer can be talked to now. That this is

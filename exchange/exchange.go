@@ -226,8 +226,8 @@ func (x *Exchange) post(ctx context.Context, in any) error {
 	}
 }
 
-// Announce says that the store holds these blocks from now on: peers that wait
-// for them are answered. Blocks that the exchange fetched need no Announce.
+// Announce says that the store holds these blocks from now on: peers, and Gets,
+// that wait for them are answered. Blocks that the exchange fetched need no Announce.
 func (x *Exchange) Announce(cids ...cid.Cid) {
 	if x.started.Load() { // else nobody waits
 		x.spawn(func() { x.announce(context.Background(), cids) })
@@ -239,6 +239,11 @@ func (x *Exchange) announce(ctx context.Context, cids []cid.Cid) {
 	for _, c := range cids {
 		if size, err := x.o.Store.Size(ctx, c); err == nil {
 			held.Blocks = append(held.Blocks, swap.Sized{Cid: c, Size: size})
+		}
+		if len(x.stillWaited([]cid.Cid{c})) > 0 {
+			if b, err := x.o.Store.Get(ctx, c); err == nil {
+				x.post(ctx, gained{b})
+			}
 		}
 	}
 	if len(held.Blocks) > 0 {

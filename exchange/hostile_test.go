@@ -94,15 +94,6 @@ func open(t testing.TB, from, to host.Host) network.Stream {
 	return s
 }
 
-// closed waits until the other side has reset the stream.
-func closed(t testing.TB, s network.Stream) {
-	t.Helper()
-	s.SetReadDeadline(time.Now().Add(time.Minute))
-	if _, err := s.Read(make([]byte, 1)); err == nil || errors.Is(err, context.DeadlineExceeded) {
-		t.Fatalf("the stream is still open: %v", err)
-	}
-}
-
 func TestMalformedMessageEndsTheStream(t *testing.T) {
 	j := &judge{}
 	h, evil := loopback(t), loopback(t)
@@ -138,7 +129,7 @@ func TestSlowLoris(t *testing.T) {
 			if _, err := slow.Write(make([]byte, 1000)); err != nil {
 				break
 			}
-			time.Sleep(time.Second) // virtual
+			<-time.After(time.Second) // virtual
 			if time.Since(began) > time.Minute {
 				t.Fatal("still reading")
 			}
@@ -345,4 +336,58 @@ func TestSessionEnds(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	waitFor(t, func() bool { s := x.Stats(); return s.Wants == 0 && s.Waiting == 0 })
+}
+
+// TestLiarsAndSeed: peers that say that they have everything, and send nothing,
+// beside one honest seed.
+func TestLiarsAndSeed(t *testing.T) {
+	for _, n := range []int{1, 4} {
+		inWorld(t, 50*time.Millisecond, func(w *world) {
+			store := blockstore.NewMem()
+			cids := fill(t, store, 64, 256<<10)
+			h := w.host(100*mbit, 100*mbit)
+			x := w.run(h, exchange.Options{})
+			for range n {
+				liar := w.host(100*mbit, 100*mbit)
+				sayingHave(liar)
+				connect(t, h, liar)
+			}
+			connect(t, h, w.seed(100*mbit, 100*mbit, store))
+			synctest.Wait()
+			began := time.Now()
+			getAll(w.ctx, t, x.Session(w.ctx), cids)
+			limit := 50*time.Millisecond + linkTime(64*256<<10, 100*mbit)
+			if took := report(t, x, began, limit); took > 3*limit {
+				t.Errorf("%d liars: took %v, limit %v", n, took, limit)
+			}
+		})
+	}
+}
+
+// sayingHave has h answer HAVE to every want, and nothing more.
+func sayingHave(h host.Host) {
+	h.SetStreamHandler(wire.Protocol120, func(s network.Stream) {
+		out, err := h.NewStream(context.Background(), s.Conn().RemotePeer(), wire.Protocol120)
+		if err != nil {
+			return
+		}
+		r, w := wire.NewReader(s), wire.NewWriter(out, wire.Protocol120)
+		for {
+			n, err := r.Length()
+			if err != nil {
+				return
+			}
+			m, err := r.Body(n, nil)
+			if err != nil {
+				return
+			}
+			var reply wire.Message
+			for _, e := range m.Entries {
+				reply.Presences = append(reply.Presences, wire.Presence{Cid: e.Cid, Have: true})
+			}
+			if w.Write(&reply) != nil {
+				return
+			}
+		}
+	})
 }

@@ -23,6 +23,8 @@ type Session struct {
 	blocks atomic.Int64
 
 	unstored atomic.Pointer[error] // why a block could not be stored
+
+	prefetches bool // some wait may have no channel; guarded by Exchange.mu
 }
 
 var (
@@ -56,8 +58,10 @@ func (s *Session) close() {
 	x := s.x
 	x.mu.Lock()
 	delete(x.sessions, s.id)
-	for c, list := range x.waiting {
-		x.setWaiting(c, slices.DeleteFunc(list, func(w *waiter) bool { return w.s == s && w.ch == nil }))
+	if s.prefetches {
+		for c, list := range x.waiting {
+			x.setWaiting(c, slices.DeleteFunc(list, func(w *waiter) bool { return w.s == s && w.ch == nil }))
+		}
 	}
 	x.mu.Unlock()
 	x.post(context.Background(), swap.CloseSession{Session: s.id})
@@ -139,6 +143,7 @@ func (x *Exchange) await(c cid.Cid, w *waiter) (b block.Block, saved bool, err e
 		return block.Block{}, false, fmt.Errorf("fetch %s: over %d blocks are being fetched", c, waitersMax)
 	}
 	x.waiting[c] = append(x.waiting[c], w)
+	w.s.prefetches = w.s.prefetches || w.ch == nil
 	return block.Block{}, x.saved.has(c), nil
 }
 
@@ -157,6 +162,22 @@ func (x *Exchange) setWaiting(c cid.Cid, list []*waiter) {
 	} else {
 		x.waiting[c] = list
 	}
+}
+
+// stillWaited returns those of the blocks that somebody waits for.
+func (x *Exchange) stillWaited(cids []cid.Cid) []cid.Cid {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.DeleteFunc(cids, func(c cid.Cid) bool { return len(x.waiting[c]) == 0 })
+}
+
+// takeWaiting ends the wait for c.
+func (x *Exchange) takeWaiting(c cid.Cid) []*waiter {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	list := x.waiting[c]
+	delete(x.waiting, c)
+	return list
 }
 
 // deliver hands a block to those that wait for it, and to the store. It returns
@@ -196,12 +217,8 @@ func (x *Exchange) deliver(a swap.Deliver) int64 {
 // fail tells those that wait for a block that it will not come.
 func (x *Exchange) fail(a swap.Fail) {
 	err := &NotFoundError{Cid: a.Cid, Reason: a.Reason}
-	x.mu.Lock()
-	list := x.waiting[a.Cid]
-	delete(x.waiting, a.Cid)
-	x.mu.Unlock()
 	x.log.Debug("want given up", "err", err)
-	for _, w := range list {
+	for _, w := range x.takeWaiting(a.Cid) {
 		if w.ch != nil {
 			w.ch <- result{err: err}
 		}
