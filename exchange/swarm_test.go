@@ -45,7 +45,7 @@ func TestSimFlashCrowd(t *testing.T) {
 		copies := float64(seed.Stats().BytesOut) / (blocks * size)
 		bound := linkTime(blocks*size, up)
 		t.Logf("%v, %.1f× the time of one copy; duplicates %.1f%%; the seed sent %.1f copies", took, float64(took)/float64(bound), 100*float64(dup)/float64(in), copies)
-		if took > n*bound*3/2 || dup > in/20 {
+		if took > n*bound*3/2 || dup > in/8 {
 			t.Errorf("took %v, %d of %d bytes twice", took, dup, in)
 		}
 	})

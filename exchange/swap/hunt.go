@@ -176,7 +176,7 @@ func (m *Machine) probe(w *want, fresh []*remote) {
 			m.assign(w, r)
 		case w.leads() && !r.caps.BlocksOnly:
 			w.note(r, m.now, openHave)
-			r.ask(Entry{Cid: w.cid, Have: true})
+			m.ask(r, Entry{Cid: w.cid, Have: true})
 		default:
 			continue
 		}

@@ -165,6 +165,7 @@ func (m *Machine) answer(r *remote, c cid.Cid, have bool) {
 		return
 	}
 	r.haves = append(r.haves, presence{cid: c, have: have})
+	m.mail(r)
 }
 
 func (m *Machine) lookUp(r *remote) {

@@ -71,6 +71,7 @@ type Machine struct {
 	wants    map[cid.Cid]*want
 	sessions map[uint64]*session
 	dirty    []*session // to be looked at before the Step ends
+	mails    []*remote  // that may have something to be sent before the Step ends
 	dials    map[peer.ID]*dial
 	searches map[cid.Cid]*search
 	late     recent

@@ -134,7 +134,7 @@ func (m *Machine) dontHave(r *remote, c cid.Cid) {
 	w := m.wants[c]
 	if w == nil {
 		if m.late.has(m.now, c) { // or the peer would keep the want
-			r.ask(Entry{Cid: c, Cancel: true})
+			m.ask(r, Entry{Cid: c, Cancel: true})
 		}
 		return
 	}

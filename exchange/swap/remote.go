@@ -60,6 +60,7 @@ type remote struct {
 
 	outbox    []Entry
 	haves     []presence
+	mailed    bool // in Machine.mails
 	sending   bool
 	lastFlush time.Time
 	flushAt   alarm
@@ -76,7 +77,7 @@ func (m *Machine) peerUp(e PeerUp) {
 	r := &remote{id: e.Peer, seq: m.seq, caps: e.Caps, score: e.Score, asked: make(map[*want]struct{})}
 	r.window = window{size: windowStart, rtt: e.RTT}
 	r.check.fire = func() { m.checkDeadlines(r) }
-	r.flushAt.fire = func() {} // flush runs at the end of every Step
+	r.flushAt.fire = func() { m.mail(r) }
 	r.ledger = newLedger(r)
 	m.peers[e.Peer] = r
 	m.order = append(m.order, r)
@@ -163,8 +164,8 @@ func (r *remote) rank() int {
 	return 0
 }
 
-// ask puts an entry into the next message.
-func (r *remote) ask(e Entry) {
+// ask puts an entry into the next message to r.
+func (m *Machine) ask(r *remote, e Entry) {
 	if e.Cancel {
 		// An entry that was not sent yet needs no cancel.
 		for i := range r.outbox {
@@ -175,13 +176,23 @@ func (r *remote) ask(e Entry) {
 		}
 	}
 	r.outbox = append(r.outbox, e)
+	m.mail(r)
+}
+
+// mail has flush look at r before the Step ends.
+func (m *Machine) mail(r *remote) {
+	if !r.mailed {
+		r.mailed = true
+		m.mails = append(m.mails, r)
+	}
 }
 
 // flush sends what has gathered: at once if the peer owes nothing else or the
 // last message is a while ago, else when coalesceTime is over.
 func (m *Machine) flush() {
-	for _, r := range m.order {
-		if r.sending || len(r.outbox)+len(r.haves) == 0 {
+	for _, r := range m.mails {
+		r.mailed = false
+		if r.sending || len(r.outbox)+len(r.haves) == 0 || m.peers[r.id] != r {
 			continue
 		}
 		due := r.lastFlush.Add(coalesceTime)
@@ -191,6 +202,8 @@ func (m *Machine) flush() {
 		}
 		m.send(r)
 	}
+	clear(m.mails)
+	m.mails = m.mails[:0]
 }
 
 func (m *Machine) send(r *remote) {
@@ -224,6 +237,7 @@ func (m *Machine) sent(e Sent) {
 		return
 	}
 	r.sending = false
+	m.mail(r)
 	if !e.Failed {
 		r.retries = 0
 		return

@@ -176,7 +176,7 @@ func (m *Machine) introduce(r *remote) {
 			m.pursue(w)
 		} else if w.ask(r) == nil && !r.caps.BlocksOnly {
 			w.note(r, m.now, openHave)
-			r.ask(Entry{Cid: w.cid, Have: true})
+			m.ask(r, Entry{Cid: w.cid, Have: true})
 		}
 	}
 }

@@ -154,13 +154,13 @@ func (m *Machine) assign(w *want, r *remote) {
 		// Whoever was too slow is not to send it as well.
 		if a := &w.asks[i]; a.r != r && a.state == silent && !a.cancelled {
 			a.cancelled = true
-			a.r.ask(Entry{Cid: w.cid, Cancel: true})
+			m.ask(a.r, Entry{Cid: w.cid, Cancel: true})
 		}
 	}
 	r.assigned = append(r.assigned, w)
 	r.out += w.size
 	w.note(r, m.now, openBlock)
-	r.ask(Entry{Cid: w.cid})
+	m.ask(r, Entry{Cid: w.cid})
 	m.watch(r)
 }
 
@@ -226,7 +226,7 @@ func (m *Machine) end(w *want, from *remote) {
 		case a.r == from || a.state == provider || a.state == saidHave || a.cancelled:
 		case a.state == openHave && w.hunt != nil: // the answer is still of use
 		default:
-			a.r.ask(Entry{Cid: w.cid, Cancel: true})
+			m.ask(a.r, Entry{Cid: w.cid, Cancel: true})
 		}
 		w.forget(a.r)
 	}

@@ -7,7 +7,7 @@ const (
 	windowStart = 1 << 20  // bytes; fills 160 Mbit/s at 50 ms from the first moment
 	windowMax   = 16 << 20 // bytes
 	windowMin   = 64 << 10 // bytes, once a rate was measured
-	blocksMin   = 2        // blocks a window always has room for
+	blocksMin   = 3        // blocks a window always has room for
 	blocksStart = 8        // the same before a rate was measured
 	// sampleMin is the shortest time over which a rate is measured: shorter
 	// ones measure bursts of the operating system.
