@@ -71,6 +71,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
+	if len(args) > 1 && (args[0] == bareServ || args[0] == bareRead) {
+		return bare(args)
+	}
 	v := &versus{log: os.Stderr}
 	flags := flag.NewFlagSet("versus", flag.ContinueOnError)
 	ourBinary := flags.String("p2pnode", "", "p2pnode binary (default: build it)")
