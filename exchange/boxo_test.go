@@ -141,8 +141,7 @@ func TestOldBoxo(t *testing.T) {
 		defer cancel()
 		a, b := loopback(t), loopback(t)
 		ours, theirs := blockstore.NewMem(), boxoStore()
-		up, down := old(t, ours, 20), old(t, ours, 0)
-		_ = down
+		up := old(t, ours, 20)
 		x := run(t, a, exchange.Options{Store: ours})
 		bs := boxo(t, b, theirs, bsnet.SupportedProtocols([]protocol.ID{p}))
 		connect(t, a, b)

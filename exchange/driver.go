@@ -82,6 +82,7 @@ func (d *driver) step(ctx context.Context, e swap.Event) int64 {
 			}
 		case swap.Deliver:
 			kept += x.deliver(a)
+			d.value(a.From)
 		case swap.Fail:
 			x.fail(a)
 		case swap.Find:
@@ -144,6 +145,15 @@ func (x *Exchange) reach(p peer.ID) (swap.Caps, bool) {
 		return swap.Caps{}, false
 	}
 	return swap.Caps{BlocksOnly: first != wire.Protocol120}, true
+}
+
+// value has the connection to a peer that delivers kept, if the host must
+// choose which to close.
+func (d *driver) value(p peer.ID) {
+	if r := d.x.remotes[p]; r != nil && !r.valued {
+		r.valued = true
+		d.x.host.ConnManager().TagPeer(p, connTag, connValue)
+	}
 }
 
 // drop closes the streams to a peer that is gone.

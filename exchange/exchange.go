@@ -21,6 +21,7 @@ import (
 	"iter"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -156,7 +157,7 @@ func (x *Exchange) Run(ctx context.Context) error {
 	defer x.wait()
 	defer close(x.stopped) // before wait: tasks may be posting
 	defer cancel()
-	for range hashersMax {
+	for range min(max(runtime.GOMAXPROCS(0), hashersMin), hashersMax) {
 		x.spawn(func() { x.hashing(ctx) })
 	}
 	x.spawn(func() { x.saving(ctx) })

@@ -12,7 +12,8 @@ const (
 	inputsMax      = 1024 // events that wait for the machine
 	streamsMax     = 32   // inbound streams of a peer that may be open
 	bodiesMax      = 8    // inbound messages of a peer that may be read at a time
-	hashersMax     = 2    // messages that are hashed at a time
+	hashersMin     = 2    // messages that are hashed at a time, however few cores there are
+	hashersMax     = 8    // the same, however many
 	waitersMax     = 1 << 17
 
 	// A message, once begun, must arrive at no less than this.
@@ -39,6 +40,12 @@ const (
 	savedMax      = 1 << 16 // CIDs of blocks that were stored lately
 	addrTime      = 10 * time.Minute
 	progressEvery = 20 * time.Millisecond // least time between two reports of a long message
+)
+
+// What a connection to a peer that delivered blocks is worth to the host.
+const (
+	connTag   = "exchange"
+	connValue = 20
 )
 
 // timeFor is what size bytes of a message may take.

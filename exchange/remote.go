@@ -21,6 +21,7 @@ type remote struct {
 	id      peer.ID
 	control lane
 	data    lane
+	valued  bool // by the connection manager; touched by the loop only
 
 	mu     sync.Mutex               // guards the following field
 	expect map[cid.Prefix]time.Time // kinds of CID that were asked for, and until when they are worth hashing

@@ -32,8 +32,8 @@ func (m *Machine) Invariants() error {
 	switch {
 	case owing != 0:
 		return fmt.Errorf("5: the index of what is owed is off by %d", owing)
-	case sending != m.server.sending:
-		return fmt.Errorf("7: %d bytes are being sent, %d are accounted for", sending, m.server.sending)
+	case sending != m.server.lines[swift].sending+m.server.lines[slow].sending:
+		return fmt.Errorf("7: %d bytes are being sent, not what is accounted for", sending)
 	case len(m.order) != len(m.peers):
 		return fmt.Errorf("7: %d peers are in order, %d are known", len(m.order), len(m.peers))
 	}

@@ -21,11 +21,23 @@ const (
 
 // server is the other half of the machine: what peers want of us.
 type server struct {
-	owing   map[cid.Cid][]*owed // by CID, oldest first
-	active  []*remote           // peers with blocks to send, whose turn is next first
-	sending int                 // bytes of replies under way
-	seq     uint64
+	owing map[cid.Cid][]*owed // by CID, oldest first
+	lines [2]line             // of peers with blocks to send: swift ones, slow ones
+	seq   uint64
 }
+
+// line is a queue of peers, and what is being sent to those that were in it.
+type line struct {
+	active  []*remote // whose turn is next first
+	sending int       // bytes of replies under way
+}
+
+// Lines of the server. Slow peers have one of their own, so that those who ask
+// for much and read little do not keep the others waiting.
+const (
+	swift = 0
+	slow  = 1
+)
 
 // ledger is what one peer wants of us, and has got.
 type ledger struct {
@@ -37,8 +49,8 @@ type ledger struct {
 	size    int     // bytes in queue
 	active  bool
 	deficit int // bytes it may send in this round
-	replies []reply
-	slow    bool  // the last reply took long to write
+	replies []*reply
+	line    int   // which it stands in: slow if its last reply took long to write
 	sent    int64 // bytes
 }
 
@@ -71,6 +83,8 @@ type presence struct {
 type reply struct {
 	seq   uint64
 	begun time.Time
+	line  int // that it is accounted to
+	age   alarm
 	size  int
 	sent  []*owed
 }
@@ -256,8 +270,11 @@ func (m *Machine) forgetLedger(r *remote) {
 		m.settle(o)
 	}
 	for _, p := range r.ledger.replies {
-		m.server.sending -= p.size
+		m.finish(p)
 	}
-	m.server.active = slices.DeleteFunc(m.server.active, func(o *remote) bool { return o == r })
+	for i := range m.server.lines {
+		l := &m.server.lines[i]
+		l.active = slices.DeleteFunc(l.active, func(o *remote) bool { return o == r })
+	}
 	r.ledger = ledger{}
 }

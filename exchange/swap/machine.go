@@ -44,8 +44,8 @@ type Options struct {
 	// Search says that Find may lead somewhere. Without it, only connected
 	// peers are asked.
 	Search bool
-	// ServingSizeMax is how many bytes of replies may be under way at a time.
-	// Default 64 MiB.
+	// ServingSizeMax is how many bytes of replies may be under way at a time,
+	// half of them to slow peers. Default 64 MiB.
 	ServingSizeMax int
 }
 

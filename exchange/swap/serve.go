@@ -21,18 +21,21 @@ const (
 	// slowTime is how long a reply takes to write to a peer that gets one at a
 	// time: what is under way can no longer be cancelled.
 	slowTime = 100 * time.Millisecond
+	// stuckTime is how long a reply counts against what the swift may have.
+	stuckTime = 2 * time.Second
 )
 
 // ready tells whether another reply may begin.
 func (l *ledger) ready() bool {
-	return len(l.replies) == 0 || len(l.replies) < repliesMax && !l.slow
+	return len(l.replies) == 0 || len(l.replies) < repliesMax && l.line == swift
 }
 
 // activate puts a peer in line to be served.
 func (m *Machine) activate(r *remote) {
 	if l := &r.ledger; !l.active && len(l.queue) > 0 && l.ready() {
 		l.active = true
-		m.server.active = append(m.server.active, r)
+		line := &m.server.lines[l.line]
+		line.active = append(line.active, r)
 	}
 }
 
@@ -40,24 +43,27 @@ func (m *Machine) activate(r *remote) {
 // quantum of bytes, then it is the turn of the next. Weighing the quantum by
 // what a peer has done for us is choking's place.
 func (m *Machine) serve() {
-	for len(m.server.active) > 0 && m.server.sending < m.o.ServingSizeMax {
-		r := m.server.active[0]
-		m.server.active = slices.Delete(m.server.active, 0, 1)
-		l := &r.ledger
-		l.active = false
-		l.deficit += quantum
-		m.reply(r)
-		if len(l.queue) == 0 {
-			l.deficit = 0
+	for i := range m.server.lines {
+		line := &m.server.lines[i]
+		for len(line.active) > 0 && line.sending < m.o.ServingSizeMax/len(m.server.lines) {
+			r := line.active[0]
+			line.active = slices.Delete(line.active, 0, 1)
+			l := &r.ledger
+			l.active = false
+			l.deficit += quantum
+			m.reply(r)
+			if len(l.queue) == 0 {
+				l.deficit = 0
+			}
+			m.activate(r)
 		}
-		m.activate(r)
 	}
 }
 
 // reply begins one reply with as much of the queue as the deficit allows.
 func (m *Machine) reply(r *remote) {
 	l := &r.ledger
-	var p reply
+	p := &reply{begun: m.now, line: l.line}
 	var cids []cid.Cid
 	n := 0
 	for ; n < len(l.queue) && len(cids) < replyBlocksMax; n++ {
@@ -79,10 +85,25 @@ func (m *Machine) reply(r *remote) {
 		return
 	}
 	m.server.seq++
-	p.seq, p.begun = m.server.seq, m.now
+	p.seq = m.server.seq
+	p.age.fire = func() { m.grow(r, p) }
+	m.alarms.set(&p.age, m.now.Add(stuckTime))
 	l.replies = append(l.replies, p)
-	m.server.sending += p.size
+	m.server.lines[p.line].sending += p.size
 	m.do(Serve{Peer: r.id, Seq: p.seq, Cids: cids, Pending: l.size})
+}
+
+// grow takes a reply that is not getting anywhere off the account of the swift.
+func (m *Machine) grow(r *remote, p *reply) {
+	m.server.lines[p.line].sending -= p.size
+	p.line, r.ledger.line = slow, slow
+	m.server.lines[p.line].sending += p.size
+}
+
+// finish ends the account of a reply.
+func (m *Machine) finish(p *reply) {
+	m.server.lines[p.line].sending -= p.size
+	m.alarms.stop(&p.age)
 }
 
 func (m *Machine) served(e Served) {
@@ -91,14 +112,16 @@ func (m *Machine) served(e Served) {
 		return
 	}
 	l := &r.ledger
-	i := slices.IndexFunc(l.replies, func(p reply) bool { return p.seq == e.Seq })
+	i := slices.IndexFunc(l.replies, func(p *reply) bool { return p.seq == e.Seq })
 	if i < 0 {
 		return // a reply to an earlier connection
 	}
 	p := l.replies[i]
 	l.replies = slices.Delete(l.replies, i, i+1)
-	m.server.sending -= p.size
-	l.slow = m.now.Sub(p.begun) > slowTime
+	m.finish(p)
+	if l.line = swift; m.now.Sub(p.begun) > slowTime {
+		l.line = slow
+	}
 	if !e.Failed {
 		l.sent += int64(e.Size)
 		m.stats.BytesOut += int64(e.Size)

@@ -5,8 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/exchange/swap"
 )
 
@@ -268,5 +270,64 @@ func TestBounded(t *testing.T) {
 	s.disconnect(n, flood)
 	if len(n.m.Table()) != 0 {
 		t.Error("the peer is not forgotten")
+	}
+}
+
+// TestStuckReaders: peers that ask and do not read do not use up what may be
+// sent to others.
+func TestStuckReaders(t *testing.T) {
+	m := swap.New(swap.Options{ServingSizeMax: 8 << 20})
+	s := newSim(t, 8)
+	big := s.blocks(1, 8)[0]
+	now := s.now
+	ask := func(p peer.ID) (served bool) {
+		m.Step(now, swap.PeerUp{Peer: p})
+		m.Step(now, swap.Received{Peer: p, Entries: []swap.Entry{{Cid: big}}})
+		for _, a := range m.Step(now, swap.Looked{Peer: p, Blocks: []swap.Sized{{Cid: big, Size: 1 << 20}}}) {
+			_, serve := a.(swap.Serve)
+			served = served || serve
+		}
+		if err := m.Invariants(); err != nil {
+			t.Fatal(err)
+		}
+		return served
+	}
+	for i := range 50 {
+		ask(peer.ID(fmt.Sprintf("stuck%d", i)))
+	}
+	if ask("honest1") {
+		t.Fatal("the limit does not hold")
+	}
+	for range 30 { // each two seconds the first of the line turn out to be stuck
+		now = now.Add(2 * time.Second)
+		for _, a := range m.Step(now, swap.Wake{}) {
+			if a, ok := a.(swap.Serve); ok && a.Peer == "honest1" {
+				return
+			}
+		}
+	}
+	t.Error("an honest peer is never served")
+}
+
+// BenchmarkStep is the cost of a want from question to delivery, with a
+// thousand peers connected.
+func BenchmarkStep(b *testing.B) {
+	s := newSim(b, 9)
+	s.check = false
+	n := s.node(0, 1e12, false)
+	for i := range 1000 {
+		n.m.Step(s.now, swap.PeerUp{Peer: peer.ID(fmt.Sprint(i))})
+	}
+	cids := s.blocks(10000, 100, n)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		if i%len(cids) == 0 {
+			n.m.Step(s.now, swap.CloseSession{Session: uint64(i / len(cids))})
+		}
+		c := cids[i%len(cids)]
+		n.m.Step(s.now, swap.Want{Session: uint64(i/len(cids)) + 1, Cids: []cid.Cid{c}})
+		n.m.Step(s.now, swap.Received{Peer: "7", Blocks: []block.Block{n.has[c]}})
+		i++
 	}
 }
