@@ -271,7 +271,9 @@ func TestStrangersAreRefused(t *testing.T) {
 func TestBodyIsCapped(t *testing.T) {
 	h := control.New(newNode(t), control.Options{})
 	body := &counting{}
-	request(t, h, func(r *http.Request) { r.Method, r.URL.Path, r.Body = http.MethodPost, "/api/v1/gc", io.NopCloser(body) })
+	request(t, h, func(r *http.Request) {
+		r.Method, r.URL.Path, r.Body = http.MethodPost, "/api/v1/gc", io.NopCloser(body)
+	})
 	if body.n > 64<<10 {
 		t.Errorf("read %d bytes", body.n)
 	}

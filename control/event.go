@@ -94,7 +94,7 @@ func (s *server) events(f func(context.Context, *params, *stream) (any, error)) 
 		defer cancel()
 		out := &stream{w: w}
 		result, err := f(ctx, p, out)
-		s.log(r, err)
+		err = s.judge(ctx, r, p, err)
 		out.end(result, err)
 	}
 }
@@ -111,7 +111,7 @@ func (s *server) upload(f func(context.Context, *params, *http.Request, *stream)
 		defer cancel()
 		out := &stream{w: w}
 		result, err := f(ctx, p, r, out)
-		s.log(r, err)
+		err = s.judge(ctx, r, p, err)
 		out.end(result, err)
 		if err != nil {
 			drain(w, r)
@@ -137,8 +137,7 @@ func (s *server) data(f func(ctx context.Context, p *params, w *dataWriter) erro
 		ctx, cancel := p.deadline(r.Context())
 		defer cancel()
 		out := &dataWriter{w: w}
-		err := f(ctx, p, out)
-		s.log(r, err)
+		err := s.judge(ctx, r, p, f(ctx, p, out))
 		if !out.started {
 			if err != nil {
 				(&stream{w: w}).end(nil, err)
@@ -178,10 +177,21 @@ func (d *dataWriter) Write(b []byte) (int, error) {
 	return d.w.Write(b)
 }
 
-func (s *server) log(r *http.Request, err error) {
-	if err != nil && r.Context().Err() == nil {
+// judge logs an error of a route, and tells the end of the given time from
+// whatever it has caused: parts of the node see no more than a cancelled context.
+func (s *server) judge(ctx context.Context, r *http.Request, p *params, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		e := *Explain(context.DeadlineExceeded)
+		e.Message, e.cause = fmt.Sprintf("gave up after %s: %v", p.text("timeout"), err), err
+		return &e
+	}
+	if r.Context().Err() == nil {
 		s.options.Logger.Debug("control request failed", "route", r.URL.Path, "err", err)
 	}
+	return err
 }
 
 // envelope is what every event has.

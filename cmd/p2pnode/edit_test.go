@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"testing"
+	"unicode/utf8"
+)
 
 func TestEditConfig(t *testing.T) {
 	for _, test := range []struct{ text, key, want string }{
@@ -34,7 +37,7 @@ func FuzzEditConfig(f *testing.F) {
 	f.Add("mdns = true", "\x00\n'\"")
 	f.Fuzz(func(t *testing.T, text, v string) {
 		before, err := parseConfig("c", []byte(text))
-		if err != nil {
+		if err != nil || !utf8.ValidString(v) {
 			return
 		}
 		edited, err := editConfig(text, "network", v)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // flatten turns a value into lines "key value", nested keys joined by dots, so
@@ -23,16 +24,20 @@ func flatten(v any) ([]string, error) {
 	var lines []string
 	var walk func(key string, v any)
 	walk = func(key string, v any) {
-		m, ok := v.(map[string]any)
-		if !ok {
-			lines = append(lines, fmt.Sprintf("%s %v", key, v))
-			return
+		if key != "" {
+			key += "."
 		}
-		for k, v := range m {
-			if key != "" {
-				k = key + "." + k
+		switch v := v.(type) {
+		case map[string]any:
+			for k, v := range v {
+				walk(key+k, v)
 			}
-			walk(k, v)
+		case []any:
+			for i, v := range v {
+				walk(fmt.Sprintf("%s%d", key, i), v)
+			}
+		default:
+			lines = append(lines, fmt.Sprintf("%s %v", strings.TrimSuffix(key, "."), v))
 		}
 	}
 	walk("", tree)
