@@ -11,9 +11,9 @@ import (
 // Stats is what the exchange has done since Run began. Sizes are in bytes.
 type Stats struct {
 	swap.Stats
-	UnsavedBlocks int // fetched, not stored yet
-	Waiting       int // blocks that Gets wait for
-	Table         []PeerStats
+	UnsavedBlocks int         `json:"unsaved_blocks"` // fetched, not stored yet
+	Waiting       int         `json:"waiting"`        // blocks that Gets wait for
+	Table         []PeerStats `json:"table"`
 }
 
 // PeerStats is what is known of one peer.
@@ -22,9 +22,9 @@ type PeerStats = swap.PeerStats
 // Progress tells how a session does.
 type Progress struct {
 	Blocks, Bytes int64  // received
-	Peers         int    // that had something of it
-	Wants         int    // blocks that are waited for
-	Phase         string // "idle", "fetching", "asking", "searching" or "connecting"
+	Peers         int    `json:"peers"` // that had something of it
+	Wants         int    `json:"wants"` // blocks that are waited for
+	Phase         string `json:"phase"` // "idle", "fetching", "asking", "searching" or "connecting"
 }
 
 // Stats returns the counts and a table of the connected peers. It is zero if

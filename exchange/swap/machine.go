@@ -49,14 +49,21 @@ type Options struct {
 	ServingSizeMax int
 }
 
-// Stats counts what the machine has seen. Sizes are in bytes.
+// Stats counts what the machine has seen; the first three are as of now.
 type Stats struct {
-	Peers, Sessions, Wants                 int // now
-	BlocksIn, BytesIn, BlocksOut, BytesOut int64
-	DupBlocks, DupBytes                    int64 // received again, or too late
-	JunkBytes                              int64 // received and never asked for
-	WantsIn, WantsOut                      int64 // entries, cancels not counted
-	Failed                                 int64 // wants given up
+	Peers     int   `json:"peers"`
+	Sessions  int   `json:"sessions"`
+	Wants     int   `json:"wants"`
+	BlocksIn  int64 `json:"blocks_in"`
+	BytesIn   int64 `json:"bytes_in"`
+	BlocksOut int64 `json:"blocks_out"`
+	BytesOut  int64 `json:"bytes_out"`
+	DupBlocks int64 `json:"dup_blocks"` // received again, or too late
+	DupBytes  int64 `json:"dup_bytes"`
+	JunkBytes int64 `json:"junk_bytes"` // received and never asked for
+	WantsIn   int64 `json:"wants_in"`   // entries, cancels not counted
+	WantsOut  int64 `json:"wants_out"`
+	Failed    int64 `json:"failed"` // wants given up
 }
 
 // Machine is the state of the exchange. It is not safe for concurrent use.

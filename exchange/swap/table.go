@@ -8,18 +8,18 @@ import (
 
 // PeerStats is what the machine knows of a peer. Sizes are in bytes.
 type PeerStats struct {
-	Peer      peer.ID
-	BlocksIn  int
-	BytesOut  int64
-	Rate      float64 // bytes/s that it delivers
-	RTT       time.Duration
-	Window    int // bytes that may be asked of it at a time
-	Asked     int // bytes that are asked of it
-	Wants     int // its wants that we keep
-	Queued    int // bytes that wait to be sent to it
-	Credit    int // below 0 after broken promises
-	Stalled   bool
-	BlockOnly bool // speaks no HAVE
+	Peer      peer.ID       `json:"peer"`
+	BlocksIn  int           `json:"blocks_in"`
+	BytesOut  int64         `json:"bytes_out"`
+	Rate      float64       `json:"rate"` // bytes/s that it delivers
+	RTT       time.Duration `json:"rtt"`
+	Window    int           `json:"window"` // bytes that may be asked of it at a time
+	Asked     int           `json:"asked"`  // bytes that are asked of it
+	Wants     int           `json:"wants"`  // its wants that we keep
+	Queued    int           `json:"queued"` // bytes that wait to be sent to it
+	Credit    int           `json:"credit"` // below 0 after broken promises
+	Stalled   bool          `json:"stalled"`
+	BlockOnly bool          `json:"block_only"` // speaks no HAVE
 }
 
 // Table describes all connected peers, oldest first.
