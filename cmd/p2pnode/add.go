@@ -75,6 +75,9 @@ func (a *app) add(ctx context.Context, b *backend, name string, o addOptions) (c
 		defer f.Close()
 		return a.addFile(ctx, b, f, base, info.Size(), o)
 	}
+	if t := info.Mode().Type(); t != 0 && t != os.ModeDir && t != os.ModeSymlink {
+		return control.Item{}, usage("%s is neither file, directory nor link", name)
+	}
 	return a.addTree(ctx, b, name, base, o)
 }
 

@@ -85,6 +85,7 @@ func startDaemon(ts *testscript.TestScript, _ bool, args []string) {
 	program, err := exec.LookPath(filepath.Join(strings.Split(ts.Getenv("PATH"), string(os.PathListSeparator))[0], "p2pnode"))
 	ts.Check(err)
 	cmd := exec.CommandContext(ctx, program, all...)
+	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = append(os.Environ(), "P2PNODE_MDNS=false")
 	cmd.Stdout, err = os.Create(ts.MkAbs(name + ".out"))
 	ts.Check(err)
