@@ -9,10 +9,11 @@ import (
 )
 
 // Local serves h to the returned client in memory, for a process that owns the
-// repo itself. Close ends both.
+// repo itself. Close ends both, and returns when no call of h runs any more.
 func Local(h http.Handler) *Client {
 	l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-	srv := Server(h)
+	calls := &calls{inner: h}
+	srv := Server(calls)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -22,9 +23,38 @@ func Local(h http.Handler) *Client {
 	c.stop = func() error {
 		err := srv.Close()
 		<-done
+		calls.end()
 		return err
 	}
 	return c
+}
+
+// calls waits for the calls of a handler, which http.Server.Close does not.
+type calls struct {
+	inner   http.Handler
+	running sync.WaitGroup
+
+	mu    sync.Mutex // guards the following field, and the Add above against Wait
+	ended bool
+}
+
+func (c *calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	if c.ended {
+		c.mu.Unlock()
+		return
+	}
+	c.running.Add(1)
+	c.mu.Unlock()
+	defer c.running.Done()
+	c.inner.ServeHTTP(w, r)
+}
+
+func (c *calls) end() {
+	c.mu.Lock()
+	c.ended = true
+	c.mu.Unlock()
+	c.running.Wait()
 }
 
 // pipes is a net.Listener of in-memory connections.

@@ -38,7 +38,13 @@ func (s *server) peers(context.Context, *params, *stream) (any, error) {
 }
 
 func (s *server) connect(ctx context.Context, p *params, _ *stream) (any, error) {
-	return nil, s.node.Connect(ctx, p.text("addr"))
+	err := s.node.Connect(ctx, p.text("addr"))
+	if err == nil || is(node.ErrAddress, node.ErrOffline)(err) {
+		return nil, err
+	}
+	// However many ways of dialing there were, and whatever each failed with.
+	return nil, &Error{Code: CodeGeneral, Message: err.Error(), Retryable: true, cause: err,
+		Hint: "the peer may be off, behind a firewall, or in another network (its name, or its key)"}
 }
 
 // find sends providers as they are found.
