@@ -42,19 +42,24 @@ type committer struct {
 	groups   atomic.Int64
 
 	// The following belong to the goroutine.
-	active  *os.File // nil: the next write begins a segment
-	end     position // of the active segment; its number is the last one even if there is no file
+	active  *os.File      // nil: the next write begins a segment
+	writer  *directWriter // of active
+	end     position      // of the active segment; its number is the last one even if there is no file
 	broken  error
 	headers []byte // reused by write
 }
 
 // newCommitter makes the committer that goes on at the given position.
 func newCommitter(s *Store, at appendPoint) *committer {
-	return &committer{
+	c := &committer{
 		s: s, requests: make(chan *request, requestsMax),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
-		active: at.file, end: at.position,
+		end: at.position,
 	}
+	if at.file != nil {
+		c.activate(at.file)
+	}
+	return c
 }
 
 // submit hands r in and waits for its end, or for that of ctx; then the work
@@ -89,6 +94,7 @@ func (c *committer) close() error {
 	if c.active == nil {
 		return c.broken
 	}
+	c.writer.close()
 	if err := c.active.Close(); c.broken == nil {
 		return err
 	}
@@ -297,7 +303,7 @@ func (c *committer) fitting(blocks []block.Block) int {
 // append writes blocks behind the end of the active segment and syncs them.
 func (c *committer) append(blocks []block.Block, places []*location) error {
 	bufs, size := c.layout(blocks, places)
-	if err := writeAllAt(c.active, bufs, c.end.offset); err != nil {
+	if err := c.writer.writeAllAt(bufs, size, c.end.offset); err != nil {
 		return c.undo(err)
 	}
 	if err := syncData(c.active); err != nil {
@@ -340,16 +346,22 @@ func (c *committer) begin() error {
 	if err != nil {
 		return c.fail(err)
 	}
-	c.active = f
+	c.activate(f)
 	c.end = position{c.end.segment + 1, int64(len(segmentHeader))}
 	return nil
+}
+
+// activate makes f the active segment.
+func (c *committer) activate(f *os.File) {
+	c.active, c.writer = f, newDirectWriter(f)
 }
 
 // seal ends the active segment, which is durable already.
 func (c *committer) seal() {
 	if c.active != nil {
+		c.writer.close()
 		c.active.Close()
-		c.active = nil
+		c.active, c.writer = nil, nil
 	}
 }
 
