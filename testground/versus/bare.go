@@ -54,8 +54,8 @@ func bare(args []string) error {
 	return err
 }
 
-// wanLimit is the share of the line, in percent, that a bare TCP connection uses for so many bytes.
-func (v *versus) wanLimit(ctx context.Context, size int64) (share float64, err error) {
+// plainWAN is the share of the line, in percent, that a bare TCP connection uses for so many bytes.
+func (v *versus) plainWAN(ctx context.Context, size int64) (share float64, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return 0, err

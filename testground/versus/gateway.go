@@ -40,11 +40,11 @@ func (v *versus) gateway(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if r.limit, err = bareServer(ctx, path); err != nil {
+	if r.plain, err = bareServer(ctx, path); err != nil {
 		return err
 	}
 	v.table.add(r)
-	v.table.note("Gateway: %d connections kept alive, %s each after %s of warming up; the load comes from the same machine. Limit: a bare net/http server that answers from memory.", gatewayConns, gatewayTime, gatewayWarm)
+	v.table.note("Gateway: %d connections kept alive, %s each after %s of warming up; the load comes from the same machine. Plain code: a bare net/http server that answers from memory.", gatewayConns, gatewayTime, gatewayWarm)
 	return nil
 }
 

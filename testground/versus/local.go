@@ -64,12 +64,15 @@ func (v *versus) add(ctx context.Context) error {
 		peak.usual.add(peakMB)
 		return nil
 	})
-	if took.limit, err = v.storeLimit(err, path); err != nil {
+	if err != nil {
+		return err
+	}
+	if took.plain, err = best(func() (float64, error) { return v.plainStore(path) }); err != nil {
 		return err
 	}
 	v.table.add(took)
 	v.table.add(peak)
-	v.table.note("`add`: p2pnode's is on the disk when the CID is printed. Kubo's default does not sync: followed by a `sync` it takes %s s. Limit: write and fsync the same bytes, or hash them on all cores, whichever is slower.", synced)
+	v.table.note("`add`: p2pnode's is on the disk when the CID is printed. Kubo's default does not sync: followed by a `sync` it takes %s s. Plain code: write and fsync the same bytes, or hash them on all cores, whichever is slower.", synced)
 	return nil
 }
 
@@ -133,13 +136,13 @@ func (v *versus) loopback(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if rate.limit, err = v.copyLimit(path); err != nil {
+	if rate.plain, err = v.plainCopy(path); err != nil {
 		return err
 	}
 	v.table.add(rate)
 	v.table.add(pinned)
 	v.table.add(peak)
-	v.table.note("Loopback: into an empty repo and, for `get`, a file. Limit: the same bytes over a bare TCP connection into a file.")
+	v.table.note("Loopback: into an empty repo and, for `get`, a file. Plain code: the same bytes over a bare TCP connection into a file.")
 	return nil
 }
 
@@ -206,11 +209,11 @@ func (v *versus) small(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.limit, err = v.treeLimit(dir); err != nil {
+	if r.plain, err = best(func() (float64, error) { return v.plainTree(dir) }); err != nil {
 		return err
 	}
 	v.table.add(r)
-	v.table.note("Small files: %d of 200 B to 8 KB, 100 in a folder. Kubo's usual way is `get`, tried once; its best is `pin add`, then `get`. Limit: write the same files and folders.", smallFiles)
+	v.table.note("Small files: %d of 200 B to 8 KB, 100 in a folder. Kubo's usual way is `get`, tried once; its best is `pin add`, then `get`. Plain code: write the same files and folders.", smallFiles)
 	return nil
 }
 

@@ -124,6 +124,9 @@ func (v *versus) fetch(ctx context.Context, s side, at place, source peer, cid s
 	}
 	defer os.RemoveAll(dir)
 	out := filepath.Join(dir, "out")
+	if err := settle(ctx); err != nil {
+		return f, err
+	}
 	patient, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	start := time.Now()

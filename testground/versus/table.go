@@ -78,12 +78,12 @@ type row struct {
 	ours        sample
 	usual, best sample // Kubo's; best may be empty
 	goal        goal
-	limit       float64 // of this machine, 0 if there is none
+	plain       float64 // what plain code takes or gives for the same on this machine, 0 if there is none
 }
 
 // better is Kubo's better way.
 func (r row) better() sample {
-	if len(r.usual.values) == 0 || len(r.best.values) > 0 && (r.best.median() < r.usual.median()) != r.more {
+	if len(r.usual.values) == 0 || r.usual.over && len(r.best.values) > 0 || len(r.best.values) > 0 && (r.best.median() < r.usual.median()) != r.more {
 		return r.best
 	}
 	return r.usual
@@ -127,18 +127,18 @@ func (t *table) note(format string, args ...any) {
 func (t *table) markdown(heading string) string {
 	var b strings.Builder
 	b.WriteString(heading)
-	b.WriteString("\n| What | Unit | p2pnode | Kubo, usual way | Kubo, best way | p2pnode ÷ Kubo | Goal | Limit here | |\n")
+	b.WriteString("\n| What | Unit | p2pnode | Kubo, usual way | Kubo, best way | p2pnode ÷ Kubo | Goal | Plain code here | |\n")
 	b.WriteString("|---|---|---|---|---|---|---|---|---|\n")
 	for _, r := range t.rows {
-		ratio, limit := "–", "–"
+		ratio, plain := "–", "–"
 		if q := r.ratio(); q > 0 {
 			ratio = fmt.Sprintf("%.2f×", q)
 		}
-		if r.limit > 0 {
-			limit = number(r.limit)
+		if r.plain > 0 {
+			plain = number(r.plain)
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n",
-			r.what, r.unit, r.ours, r.usual, r.best, ratio, r.goal, limit, r.verdict())
+			r.what, r.unit, r.ours, r.usual, r.best, ratio, r.goal, plain, r.verdict())
 	}
 	b.WriteString("\nMedian (least–most). The ratio, and a goal marked ×, are against the better of Kubo's ways.\n")
 	for _, n := range t.notes {

@@ -24,6 +24,7 @@ func TestRowVerdict(t *testing.T) {
 		{"more time than asked", row{ours: of(8), usual: of(10), goal: goal{bound: 0.6, ratio: true}}, 0.8, "**FAIL**"},
 		{"against the better of two times", row{ours: of(4), usual: of(100), best: of(5), goal: goal{bound: 0.6, ratio: true}}, 0.8, "**FAIL**"},
 		{"against the better of two rates", row{more: true, ours: of(40), usual: of(10), best: of(5), goal: goal{bound: 4, ratio: true, least: true}}, 4, "pass"},
+		{"never against what was given up", row{ours: of(4), usual: sample{values: []float64{1}, over: true}, best: of(8), goal: goal{bound: 0.6, ratio: true}}, 0.5, "pass"},
 		{"absolute", row{ours: of(3), usual: of(12), goal: goal{bound: 2.5}}, 0.25, "**FAIL**"},
 		{"no goal", row{ours: of(1), usual: of(1)}, 1, ""},
 		{"nothing measured", row{usual: of(1), goal: goal{bound: 2.5}}, 0, "not measured"},
@@ -40,7 +41,7 @@ func TestRowVerdict(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	var v table
-	v.add(row{what: "get", unit: "s", ours: sample{values: []float64{2, 1, 3}}, usual: sample{values: []float64{240}, over: true}, best: sample{values: []float64{8}}, goal: goal{bound: 2.5}, limit: 0.5})
+	v.add(row{what: "get", unit: "s", ours: sample{values: []float64{2, 1, 3}}, usual: sample{values: []float64{240}, over: true}, best: sample{values: []float64{8}}, goal: goal{bound: 2.5}, plain: 0.5})
 	v.note("seen %d times", 3)
 	got := v.markdown("# head\n")
 	for _, want := range []string{"# head", "| get | s | 2.00 (1.00–3.00) | > 240 | 8.00 | 0.25× | ≤ 2.5 | 0.50 | pass |", "- seen 3 times"} {

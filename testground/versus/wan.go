@@ -63,16 +63,16 @@ func (v *versus) overWAN(ctx context.Context) error {
 	if err := v.wanSmall(ctx); err != nil {
 		return err
 	}
-	limit, err := v.wanLimit(ctx, wanSize)
+	plain, err := v.plainWAN(ctx, wanSize)
 	if err != nil {
 		return err
 	}
 	for _, chunks := range []string{"256 KiB", "1 MiB"} {
-		if err := v.wanLarge(ctx, chunks, limit); err != nil {
+		if err := v.wanLarge(ctx, chunks, plain); err != nil {
 			return err
 		}
 	}
-	v.table.note("Wide area: %s round trip, %g Mbit/s each way, in network namespaces. Kubo's usual way is `get` of the small files, tried once, and `cat` of the large one; its best is `pin add`. Limits: two round trips and the bytes at the line's rate; a bare TCP connection.", v.wan.rtt, v.wan.mbit)
+	v.table.note("Wide area: %s round trip, %g Mbit/s each way, in network namespaces. Kubo's usual way is `get` of the small files, tried once, and `cat` of the large one; its best is `pin add`. Plain code: two round trips and the bytes at the line's rate (computed); a bare TCP connection.", v.wan.rtt, v.wan.mbit)
 	return nil
 }
 
@@ -84,7 +84,7 @@ func (v *versus) wanSmall(ctx context.Context) error {
 	}
 	defer os.RemoveAll(dir)
 	r := row{what: fmt.Sprintf("get %d small files, wide area", wanFiles), unit: "s", goal: goal{bound: wanFilesMax}}
-	r.limit = roundsAtBest*v.wan.rtt.Seconds() + float64(total)*bitsPerByte/(v.wan.mbit*1e6)
+	r.plain = roundsAtBest*v.wan.rtt.Seconds() + float64(total)*bitsPerByte/(v.wan.mbit*1e6)
 	from, fromKubo := v.wan.place(0, "4001"), v.wan.place(0, "4002")
 	err = v.withSources(ctx, dir, from, fromKubo, func(s side, ours bool, source peer, cid string) error {
 		w, to := way(get), &r.ours
@@ -110,14 +110,14 @@ func (v *versus) wanSmall(ctx context.Context) error {
 
 func cat(cid, _ string) [][]string { return [][]string{{"cat", cid}} }
 
-func (v *versus) wanLarge(ctx context.Context, chunks string, limit float64) error {
+func (v *versus) wanLarge(ctx context.Context, chunks string, plain float64) error {
 	path := filepath.Join(v.dir, "large")
 	if err := writeFile(path, wanSize, 3); err != nil {
 		return err
 	}
 	defer os.Remove(path)
 	r := row{what: fmt.Sprintf("%s in chunks of %s, wide area", sizeName(wanSize), chunks), unit: "% of the line", more: true,
-		goal: goal{bound: wanShareMin, least: true}, limit: limit}
+		goal: goal{bound: wanShareMin, least: true}, plain: plain}
 	chunked := *v // the same run with other words for add
 	chunked.ours.add, chunked.kubo.add = v.ours.add256KiB, v.kubo.add256KiB
 	if chunks == "1 MiB" {
