@@ -79,6 +79,7 @@ func classes() []class {
 		{CodeLocked, "end that process, or wait for it", true, as[*node.LockedError]},
 		{CodeNoRepo, "run p2pnode init, or name another repo with --repo", false, is(node.ErrNoRepo)},
 		{CodeFull, "free some space; p2pnode gc removes what is not pinned", true, is(disk.ErrFull, syscall.ENOSPC)},
+		{CodeGeneral, "the repo is on a read-only file system: it can be read, and nothing else", false, is(node.ErrReadOnly)},
 		{CodeCorrupt, "run p2pnode verify; damaged blocks are fetched again when a peer has them", false, corrupt},
 		{CodeCorrupt, "", false, as[*unixfs.FormatError]},
 		{CodeCorrupt, "", false, is(node.ErrCAR)},

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/ipfs/go-cid"
@@ -66,3 +67,20 @@ func (e *NotFoundError) Unwrap() error { return block.ErrNotFound }
 // NotFound satisfies the interface by which the IPFS libraries recognise a
 // missing block.
 func (e *NotFoundError) NotFound() bool { return true }
+
+// TimeoutError says that the time given for a fetch was over, and what the
+// session was doing then. It is a context.DeadlineExceeded.
+type TimeoutError struct {
+	Cid  cid.Cid
+	Step string // "fetching", "asking", "searching" or "connecting"
+}
+
+// Phase is what the session was doing.
+func (e *TimeoutError) Phase() string { return e.Step }
+
+func (e *TimeoutError) Error() string {
+	return fmt.Sprintf("fetch %s: out of time while %s", e.Cid, e.Step)
+}
+
+// Unwrap makes errors.Is(err, context.DeadlineExceeded) true.
+func (e *TimeoutError) Unwrap() error { return context.DeadlineExceeded }

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -19,6 +20,7 @@ type Session struct {
 	x      *Exchange
 	id     uint64
 	done   chan struct{} // closed when the session has ended
+	last   string        // phase that it ended in; set before done is closed
 	bytes  atomic.Int64
 	blocks atomic.Int64
 
@@ -54,6 +56,7 @@ func (x *Exchange) Session(ctx context.Context) *Session {
 }
 
 func (s *Session) close() {
+	s.last = s.Progress().Phase
 	close(s.done)
 	x := s.x
 	x.mu.Lock()
@@ -99,13 +102,34 @@ func (s *Session) Get(ctx context.Context, c cid.Cid) (block.Block, error) {
 		err = ctx.Err()
 	case <-s.done:
 		err = context.Canceled
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
 	case <-x.stopped:
 		err = ErrStopped
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = &TimeoutError{Cid: c, Step: s.step()}
+	} else {
+		err = fmt.Errorf("fetch %s: %w", c, err)
 	}
 	if x.abandon(c, w) {
 		x.post(context.Background(), swap.Drop{Session: s.id, Cids: []cid.Cid{c}})
 	}
-	return block.Block{}, fmt.Errorf("fetch %s: %w", c, err)
+	return block.Block{}, err
+}
+
+// step is what the session is doing, or was doing when it ended.
+func (s *Session) step() string {
+	phase := s.Progress().Phase
+	if phase == "idle" {
+		select {
+		case <-s.done:
+			phase = s.last
+		default:
+		}
+	}
+	return phase
 }
 
 // Prefetch has blocks fetched and stored that Get will be asked for soon.

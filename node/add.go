@@ -243,6 +243,9 @@ func (n *Node) provide(ctx context.Context, roots ...cid.Cid) error {
 	if n.dht == nil {
 		return nil
 	}
+	if n.readOnly {
+		return fmt.Errorf("provide %s: %w", roots[0], ErrReadOnly)
+	}
 	if err := n.dht.Provide(ctx, roots...); err != nil {
 		return fmt.Errorf("provide %s: %w", roots[0], err)
 	}

@@ -46,6 +46,8 @@ type Node struct {
 	state ds.Batching
 	pins  *pins
 
+	readOnly bool // the repo takes no writes: what must be kept is refused
+
 	// The network; all nil when offline.
 	host     host.Host
 	exchange *exchange.Exchange
@@ -77,7 +79,7 @@ func Open(ctx context.Context, o Options) (_ *Node, err error) {
 	if n.id, err = peer.IDFromPrivateKey(key); err != nil {
 		return nil, fmt.Errorf("name peer: %w", err)
 	}
-	if n.pins, err = openPins(ctx, n.state); err != nil {
+	if n.pins, err = openPins(ctx, n.state, n.readOnly); err != nil {
 		return nil, err
 	}
 	if o.Offline {
@@ -150,7 +152,11 @@ func (n *Node) openFolder(o Options) (crypto.PrivKey, error) {
 	}
 	n.closers = append(n.closers, r.close)
 	if n.state = o.State; n.state == nil {
-		s, err := openState(filepath.Join(o.Repo, "state"))
+		open := openState
+		if n.readOnly = r.readOnly; n.readOnly {
+			open = openStateCopy
+		}
+		s, err := open(filepath.Join(o.Repo, "state"))
 		if err != nil {
 			return nil, err
 		}

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/exchange"
 	"github.com/p2pnode/p2pnode/node"
 	"github.com/p2pnode/p2pnode/unixfs"
 )
@@ -227,4 +228,20 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreTopFunction("go.opencensus.io/stats/view.(*worker).start"),
 		goleak.IgnoreTopFunction("github.com/golang/glog.(*fileSink).flushDaemon"),
 	)
+}
+
+// A deadline names what the fetch was doing when it was over.
+func TestTimeoutNamesPhase(t *testing.T) {
+	n := online(t, node.Options{})
+	missing, err := block.New([]byte("too late"), block.Prefix{Codec: cid.Raw})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err = n.OpenFile(ctx, unixfs.Path{Root: missing.Cid()})
+	var timeout *exchange.TimeoutError
+	if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &timeout) || timeout.Phase() == "idle" {
+		t.Errorf("got %v, want a TimeoutError that names a phase", err)
+	}
 }

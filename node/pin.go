@@ -14,6 +14,7 @@ import (
 	ds "github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/query"
 
+	"github.com/p2pnode/p2pnode/blockstore/disk"
 	"github.com/p2pnode/p2pnode/unixfs"
 )
 
@@ -24,6 +25,9 @@ const pinNameSizeMax = 255
 var (
 	// ErrNotPinned means that there is no such pin.
 	ErrNotPinned = errors.New("not pinned")
+	// ErrReadOnly means a change of what a repo keeps that is on a read-only file
+	// system.
+	ErrReadOnly = disk.ErrReadOnly
 	// ErrPinsDamaged means that the pins cannot be proven complete: their
 	// number or digest is not what the last change left. Nothing is collected
 	// while that is so.
@@ -42,7 +46,8 @@ type Pin struct {
 // no longer agrees with its summary, and a collector that would take the lost
 // pin's blocks for garbage finds out.
 type pins struct {
-	state ds.Batching
+	state    ds.Batching
+	readOnly bool
 
 	mu  sync.Mutex
 	sum pinSummary
@@ -74,8 +79,8 @@ func (s *pinSummary) fold(key ds.Key, value []byte, count int) {
 	s.Count += count
 }
 
-func openPins(ctx context.Context, state ds.Batching) (*pins, error) {
-	p := &pins{state: state}
+func openPins(ctx context.Context, state ds.Batching, readOnly bool) (*pins, error) {
+	p := &pins{state: state, readOnly: readOnly}
 	text, err := state.Get(ctx, pinSumKey)
 	if errors.Is(err, errNoEntry) {
 		return p, nil
@@ -104,6 +109,9 @@ func (p *pins) remove(ctx context.Context, c cid.Cid) error {
 }
 
 func (p *pins) change(ctx context.Context, c cid.Cid, value []byte) error {
+	if p.readOnly {
+		return ErrReadOnly
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	key, sum := pinKey(c), p.sum

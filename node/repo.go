@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/gofrs/flock"
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -47,9 +48,10 @@ func (e *LockedError) Error() string {
 
 // repo is a folder that this process owns until close.
 type repo struct {
-	dir  string
-	lock *flock.Flock
-	key  crypto.PrivKey
+	dir      string
+	lock     *flock.Flock
+	key      crypto.PrivKey
+	readOnly bool // the file system takes no writes
 }
 
 // Init makes a repo in dir if there is none, and tells whether it did.
@@ -88,11 +90,16 @@ func CheckRepo(dir string) error {
 
 // openRepo takes the lock of dir, making the repo first if there is none.
 func openRepo(dir string) (_ *repo, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make repo: %w", err)
-	}
 	r := &repo{dir: dir}
-	if err := r.takeLock(); err != nil {
+	err = os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = r.takeLock(os.O_CREATE | os.O_RDWR)
+	}
+	if errors.Is(err, syscall.EROFS) && CheckRepo(dir) == nil {
+		r.readOnly = true
+		err = r.takeLock(os.O_RDONLY)
+	}
+	if err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -115,9 +122,9 @@ func openRepo(dir string) (_ *repo, err error) {
 	return r, nil
 }
 
-func (r *repo) takeLock() error {
+func (r *repo) takeLock(flag int) error {
 	path := filepath.Join(r.dir, "lock")
-	r.lock = flock.New(path, flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDWR))
+	r.lock = flock.New(path, flock.SetPermissions(0o600), flock.SetFlag(flag))
 	ok, err := r.lock.TryLock()
 	if err != nil {
 		return fmt.Errorf("lock repo %s: %w", r.dir, err)
@@ -127,7 +134,8 @@ func (r *repo) takeLock() error {
 		pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
 		return &LockedError{Repo: r.dir, PID: pid}
 	}
-	// The pid only serves the message above: a full disk must not keep a repo shut.
+	// The pid only serves the message above: a full or read-only disk must not
+	// keep a repo shut.
 	_ = os.WriteFile(path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o600)
 	return nil
 }

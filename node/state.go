@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/dgraph-io/badger/v4"
 	badgeropts "github.com/dgraph-io/badger/v4/options"
@@ -19,7 +21,8 @@ const stateTableSize = 8 << 20
 // pins, the provider journal, settings. Every write is on disk when it
 // returns, and a batch is one transaction.
 type state struct {
-	db *badger.DB
+	db      *badger.DB
+	scratch string // folder to be removed at the end; "" for none
 }
 
 var _ ds.Batching = (*state)(nil)
@@ -44,6 +47,25 @@ func openState(dir string) (*state, error) {
 		return nil, fmt.Errorf("open state %s: %w", dir, err)
 	}
 	return &state{db: db}, nil
+}
+
+// openStateCopy opens a temporary copy of the database in dir, which is on a
+// file system that takes no writes: badger must write to replay its log.
+func openStateCopy(dir string) (*state, error) {
+	scratch, err := os.MkdirTemp("", "p2pnode-state-*")
+	if err != nil {
+		return nil, fmt.Errorf("copy state: %w", err)
+	}
+	err = os.CopyFS(filepath.Join(scratch, "state"), os.DirFS(dir))
+	var s *state
+	if err == nil {
+		s, err = openState(filepath.Join(scratch, "state"))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("copy state: %w", err), os.RemoveAll(scratch))
+	}
+	s.scratch = scratch
+	return s, nil
 }
 
 func (s *state) Get(_ context.Context, key ds.Key) (value []byte, err error) {
@@ -94,7 +116,13 @@ func (s *state) Delete(_ context.Context, key ds.Key) error {
 // Sync has nothing to do: every write is synced when it returns.
 func (s *state) Sync(context.Context, ds.Key) error { return nil }
 
-func (s *state) Close() error { return s.db.Close() }
+func (s *state) Close() error {
+	err := s.db.Close()
+	if s.scratch != "" {
+		err = errors.Join(err, os.RemoveAll(s.scratch))
+	}
+	return err
+}
 
 // Query answers from one snapshot. Results are read into memory: the state is small.
 func (s *state) Query(ctx context.Context, q query.Query) (query.Results, error) {

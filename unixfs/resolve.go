@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/ipfs/go-cid"
 
@@ -60,12 +61,17 @@ func getBlock(ctx context.Context, g block.Getter, p place) (block.Block, error)
 	return b, nil
 }
 
-// missing says which block, of what, could not be had.
+// missing says of what a block could not be had. Which block it was, an error
+// that is block.ErrNotFound says itself.
 func missing(p place, err error) error {
-	if p.path == "" {
-		return fmt.Errorf("get %s: %w", p.cid, err)
+	name := p.path
+	if name == "" || strings.HasSuffix(name, p.cid.String()) {
+		if errors.Is(err, block.ErrNotFound) {
+			return err
+		}
+		name = p.cid.String()
 	}
-	return fmt.Errorf("get %s of %s: %w", p.cid, p.path, err)
+	return fmt.Errorf("get %s: %w", name, err)
 }
 
 // lookUp finds an entry of the directory whose first block is b. In a HAMT it

@@ -17,7 +17,7 @@ const (
 	replyBlocksMax = 1024
 	// repliesMax is how many replies to a peer may be under way: one is
 	// written while the next is read from the store.
-	repliesMax = 2
+	repliesMax = 4
 	// slowTime is how long a reply takes to write to a peer that gets one at a
 	// time: what is under way can no longer be cancelled.
 	slowTime = 100 * time.Millisecond
