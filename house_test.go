@@ -53,7 +53,6 @@ var doors = map[string][]string{
 	"github.com/libp2p/go-libp2p-pubsub":  {"gossip"},
 	"github.com/ipld/go-car":              {"node"},
 	"github.com/spf13/cobra":              {"cmd/p2pnode"},
-	"github.com/knadh/koanf":              {"cmd/p2pnode"},
 }
 
 // pure packages hold protocol logic: they start no goroutine and read no clock,

@@ -90,11 +90,35 @@ func openGateway(n *node.Node, addr string, log *slog.Logger) (face, error) {
 		return face{}, err
 	}
 	source := func(ctx context.Context) block.Getter { return n.Session(ctx) }
-	h, err := gateway.New(source, n.Local(), gateway.Options{Names: n, Logger: log})
+	h, err := gateway.New(source, n.Local(), gateway.Options{Hosts: hostsOf(l.Addr()), Names: n, Logger: log})
 	if err != nil {
 		return face{}, errors.Join(err, l.Close())
 	}
 	return face{gateway.Server(h), l}, nil
+}
+
+// hostsOf lists the names under which the gateway is reached when it was told to
+// listen beyond this machine: the address itself, or every address of the
+// machine if that is unspecified. On loopback there is nothing to add.
+func hostsOf(addr net.Addr) []string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || tcp.IP.IsLoopback() {
+		return nil
+	}
+	if !tcp.IP.IsUnspecified() {
+		return []string{tcp.IP.String()}
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil // the loopback names work all the same
+	}
+	var hosts []string
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && !n.IP.IsLoopback() {
+			hosts = append(hosts, n.IP.String())
+		}
+	}
+	return hosts
 }
 
 // announce tells where the daemon can be reached.
