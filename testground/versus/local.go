@@ -178,7 +178,6 @@ func (v *versus) small(ctx context.Context) error {
 	if _, err := writeSmall(dir, smallFiles); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
 	r := row{what: fmt.Sprintf("get %d small files, loopback", smallFiles), unit: "s", goal: goal{bound: smallTimeMax}}
 	usual := func(s side, source peer, cid string) error {
 		f, err := v.fetch(ctx, s, place{}, source, cid, get, dir, v.patience)

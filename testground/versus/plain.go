@@ -104,7 +104,7 @@ func (v *versus) plainTree(dir string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(out)
+	defer empty(out)
 	start := time.Now()
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {

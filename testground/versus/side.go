@@ -73,7 +73,7 @@ func kuboSide(binary string) side {
 	}
 }
 
-// start starts a peer of side s on a new repo. What it returns last stops the peer and removes the repo.
+// start starts a peer of side s on a new repo. What it returns last stops the peer and empties the repo.
 func (v *versus) start(ctx context.Context, s side, at place) (peer, func() error, error) {
 	repo, err := os.MkdirTemp(v.dir, s.name)
 	if err != nil {
@@ -81,9 +81,9 @@ func (v *versus) start(ctx context.Context, s side, at place) (peer, func() erro
 	}
 	p := s.new(filepath.Join(repo, "repo"), at)
 	if err := p.Start(ctx); err != nil {
-		return nil, nil, errors.Join(err, os.RemoveAll(repo))
+		return nil, nil, err
 	}
-	return p, func() error { return errors.Join(p.Stop(), os.RemoveAll(repo)) }, nil
+	return p, func() error { return errors.Join(p.Stop(), empty(repo)) }, nil
 }
 
 // command runs a client's command under a limit of time.
@@ -122,7 +122,7 @@ func (v *versus) fetch(ctx context.Context, s side, at place, source peer, cid s
 	if err != nil {
 		return f, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, empty(dir)) }()
 	out := filepath.Join(dir, "out")
 	if err := settle(ctx); err != nil {
 		return f, err

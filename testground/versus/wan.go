@@ -82,7 +82,6 @@ func (v *versus) wanSmall(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
 	r := row{what: fmt.Sprintf("get %d small files, wide area", wanFiles), unit: "s", goal: goal{bound: wanFilesMax}}
 	r.plain = roundsAtBest*v.wan.rtt.Seconds() + float64(total)*bitsPerByte/(v.wan.mbit*1e6)
 	from, fromKubo := v.wan.place(0, "4001"), v.wan.place(0, "4002")
