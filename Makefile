@@ -2,7 +2,7 @@
 GO ?= go
 FUZZTIME ?= 20s
 
-.PHONY: check test race fuzz bench versus interop durability cross
+.PHONY: check test race fuzz bench versus interop durability
 
 check: ## what every commit must pass
 	$(GO) vet ./...
@@ -26,3 +26,16 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# Side by side with Kubo. The wide-area rows need an emulator of one, which makes
+# the namespaces lab0 and lab1: make versus WAN="wanlab -n 2 -rtt 50ms -up 100mbit -down 100mbit"
+versus:
+	$(GO) run ./testground/versus -out docs/benchmarks/versus.md $(if $(WAN),-wan "$(WAN)")
+
+# Real Kubo peers, built by Go from a module of their own.
+interop:
+	cd testground/interop && $(GO) test -count=1 -timeout 15m .
+
+# Crashes, power cuts, flipped bits, full disks: the full counts.
+durability:
+	$(GO) test -count=1 -timeout 30m ./testground/durability -durability.full
