@@ -112,7 +112,7 @@ func (n *Node) openRepo(o Options) (crypto.PrivKey, error) {
 		store = n.disk
 	}
 	n.store = newGuard(store)
-	return key, nil
+	return key, n.openState(o)
 }
 
 func (n *Node) openDisk(o Options) error {
@@ -132,8 +132,8 @@ func (n *Node) openDisk(o Options) error {
 }
 
 func (n *Node) openFolder(o Options) (crypto.PrivKey, error) {
+	n.state = o.State
 	if o.Repo == "" {
-		n.state = o.State
 		if n.state == nil {
 			n.state = dssync.MutexWrap(ds.NewMapDatastore())
 		}
@@ -151,19 +151,35 @@ func (n *Node) openFolder(o Options) (crypto.PrivKey, error) {
 		return nil, err
 	}
 	n.closers = append(n.closers, r.close)
-	if n.state = o.State; n.state == nil {
-		open := openState
-		if n.readOnly = r.readOnly; n.readOnly {
-			open = openStateCopy
-		}
-		s, err := open(filepath.Join(o.Repo, "state"))
-		if err != nil {
-			return nil, err
-		}
-		n.closers = append(n.closers, s.Close)
-		n.state = s
-	}
+	n.readOnly = r.readOnly
 	return r.key, nil
+}
+
+// openState opens the repo's database. The blocks are open by now: on a full
+// disk they have made room for it, or have found that there is none.
+func (n *Node) openState(o Options) error {
+	if n.state != nil {
+		return nil
+	}
+	open := openState
+	var room func(int64) error // nobody to ask when the blocks are elsewhere
+	if n.disk != nil {
+		room = n.disk.MakeRoom
+		if err := n.disk.Writable(); err != nil {
+			open, room = openStateCopy, func(int64) error { return err }
+		}
+	}
+	if n.readOnly {
+		open = openStateCopy
+	}
+	s, err := open(filepath.Join(o.Repo, "state"))
+	if err != nil {
+		return err
+	}
+	s.room = room
+	n.closers = append(n.closers, s.Close)
+	n.state = s
+	return nil
 }
 
 // openNetwork makes the protocols; nothing runs yet.

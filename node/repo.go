@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -39,10 +40,13 @@ var (
 // LockedError means that another process owns the repo.
 type LockedError struct {
 	Repo string
-	PID  int // 0 when the owner left none
+	PID  int // 0 when the owner left none, or is not of this machine
 }
 
 func (e *LockedError) Error() string {
+	if e.PID == 0 {
+		return fmt.Sprintf("repo locked by another process (%s)", e.Repo)
+	}
 	return fmt.Sprintf("repo locked by pid %d (%s)", e.PID, e.Repo)
 }
 
@@ -122,17 +126,29 @@ func openRepo(dir string) (_ *repo, err error) {
 	return r, nil
 }
 
+// The owner writes its pid a moment after it has the lock. Who comes in between
+// looks again this often, and in the end does without the pid.
+const (
+	ownerTries = 20
+	ownerPause = 10 * time.Millisecond
+)
+
+// takeLock takes the lock, or fails with a LockedError that names the owner.
 func (r *repo) takeLock(flag int) error {
 	path := filepath.Join(r.dir, "lock")
 	r.lock = flock.New(path, flock.SetPermissions(0o600), flock.SetFlag(flag))
-	ok, err := r.lock.TryLock()
-	if err != nil {
-		return fmt.Errorf("lock repo %s: %w", r.dir, err)
-	}
-	if !ok {
-		text, _ := os.ReadFile(path) // without it the message says pid 0
-		pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
-		return &LockedError{Repo: r.dir, PID: pid}
+	for try := 1; ; try++ {
+		ok, err := r.lock.TryLock()
+		if err != nil {
+			return fmt.Errorf("lock repo %s: %w", r.dir, err)
+		}
+		if ok {
+			break
+		}
+		if pid := readOwner(path); pid != 0 || try == ownerTries {
+			return &LockedError{Repo: r.dir, PID: pid}
+		}
+		time.Sleep(ownerPause)
 	}
 	// The pid only serves the message above: a full or read-only disk must not
 	// keep a repo shut.
@@ -140,9 +156,38 @@ func (r *repo) takeLock(flag int) error {
 	return nil
 }
 
-// close gives the repo up. The lock file stays: removing it would let two
+// readOwner returns the pid in a lock file, or 0 if there is none yet: what a
+// former owner left, which was killed, is not the pid of the one that has the
+// lock now.
+func readOwner(path string) int {
+	text, err := os.ReadFile(path)
+	line, whole := strings.CutSuffix(string(text), "\n")
+	if err != nil || !whole {
+		return 0
+	}
+	pid, err := strconv.Atoi(line)
+	if err != nil || pid <= 0 {
+		return 0
+	}
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return 0 // on Windows; elsewhere every process is found
+	}
+	defer p.Release()
+	if errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone) {
+		return 0
+	}
+	return pid
+}
+
+// close gives the repo up. The lock file stays, empty: removing it would let two
 // processes lock two files of one name.
-func (r *repo) close() error { return r.lock.Unlock() }
+func (r *repo) close() error {
+	if !r.readOnly && r.lock.Locked() {
+		_ = os.Truncate(r.lock.Path(), 0)
+	}
+	return r.lock.Unlock()
+}
 
 // loadKey reads the private key at path, making an Ed25519 key if there is none.
 func loadKey(path string) (crypto.PrivKey, error) {

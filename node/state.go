@@ -11,18 +11,28 @@ import (
 	badgeropts "github.com/dgraph-io/badger/v4/options"
 	ds "github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/query"
+
+	"github.com/p2pnode/p2pnode/blockstore/disk"
 )
 
-// stateTableSize is the size in bytes of one badger memtable. Three of them
-// are the ceiling of what the state costs in memory.
-const stateTableSize = 8 << 20
+// Sizes in bytes.
+const (
+	// stateTableSize is the size of one badger memtable. Three of them are the
+	// ceiling of what the state costs in memory.
+	stateTableSize = 8 << 20
+	// What must be free on disk for a write, and for the last table at the end:
+	// less, so that what could be opened can be closed.
+	stateWriteSpaceMin = stateTableSize
+	stateCloseSpaceMin = stateTableSize / 2
+)
 
 // state is a datastore over badger for what is small and must not be lost:
 // pins, the provider journal, settings. Every write is on disk when it
 // returns, and a batch is one transaction.
 type state struct {
 	db      *badger.DB
-	scratch string // folder to be removed at the end; "" for none
+	scratch string                 // folder to be removed at the end; "" for none
+	room    func(need int64) error // refuses what the disk could not take; nil: nobody does
 }
 
 var _ ds.Batching = (*state)(nil)
@@ -42,15 +52,16 @@ func openState(dir string) (*state, error) {
 		WithMetricsEnabled(false).
 		WithChecksumVerificationMode(badgeropts.OnTableRead).
 		WithLogger(nil)
-	db, err := badger.Open(o)
+	db, err := disk.OpenBadger(o)
 	if err != nil {
-		return nil, fmt.Errorf("open state %s: %w", dir, err)
+		return nil, fmt.Errorf("open state: %w", err)
 	}
 	return &state{db: db}, nil
 }
 
 // openStateCopy opens a temporary copy of the database in dir, which is on a
-// file system that takes no writes: badger must write to replay its log.
+// file system that takes no writes, or is full: badger must write to replay its
+// log.
 func openStateCopy(dir string) (*state, error) {
 	scratch, err := os.MkdirTemp("", "p2pnode-state-*")
 	if err != nil {
@@ -105,18 +116,37 @@ func (s *state) GetSize(_ context.Context, key ds.Key) (size int, err error) {
 	return size, err
 }
 
+// update runs f in a transaction. Badger writes through maps of sparse files, so
+// a write that the disk cannot take is not an error but the end of the process:
+// hence the question before.
+func (s *state) update(f func(*badger.Txn) error) error {
+	if s.room != nil {
+		if err := s.room(stateWriteSpaceMin); err != nil {
+			return fmt.Errorf("write state: %w", err)
+		}
+	}
+	return s.db.Update(f)
+}
+
 func (s *state) Put(_ context.Context, key ds.Key, value []byte) error {
-	return s.db.Update(func(tx *badger.Txn) error { return tx.Set(key.Bytes(), value) })
+	return s.update(func(tx *badger.Txn) error { return tx.Set(key.Bytes(), value) })
 }
 
 func (s *state) Delete(_ context.Context, key ds.Key) error {
-	return s.db.Update(func(tx *badger.Txn) error { return tx.Delete(key.Bytes()) })
+	return s.update(func(tx *badger.Txn) error { return tx.Delete(key.Bytes()) })
 }
 
 // Sync has nothing to do: every write is synced when it returns.
 func (s *state) Sync(context.Context, ds.Key) error { return nil }
 
+// Close closes the database. Badger then writes a table: where there is no room
+// for that, it is left as a kill would leave it.
 func (s *state) Close() error {
+	if s.room != nil && s.scratch == "" {
+		if err := s.room(stateCloseSpaceMin); err != nil {
+			return fmt.Errorf("close state: %w", err)
+		}
+	}
 	err := s.db.Close()
 	if s.scratch != "" {
 		err = errors.Join(err, os.RemoveAll(s.scratch))
@@ -180,7 +210,7 @@ func (b *stateBatch) Delete(_ context.Context, key ds.Key) error {
 // Commit writes everything or nothing; a batch that is larger than a badger
 // transaction can be is refused with badger.ErrTxnTooBig.
 func (b *stateBatch) Commit(context.Context) error {
-	return b.state.db.Update(func(tx *badger.Txn) error {
+	return b.state.update(func(tx *badger.Txn) error {
 		for _, op := range b.ops {
 			if err := op(tx); err != nil {
 				return err

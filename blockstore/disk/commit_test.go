@@ -185,7 +185,7 @@ func TestFull(t *testing.T) {
 	d.free.Store(0)
 	s = open(t, dir, o)
 	mustHave(t, s, bs[2:]...)
-	if err := s.Put(t.Context(), bs[0]); !errors.Is(err, disk.ErrReadOnly) {
+	if err := s.Put(t.Context(), bs[0]); !errors.Is(err, disk.ErrFull) {
 		t.Errorf("Put into a store opened on a full disk: %v", err)
 	}
 }

@@ -108,7 +108,8 @@ var (
 	// ErrBroken means that the disk failed to take what was written. Reading
 	// goes on; writing does not until the store is opened again.
 	ErrBroken = errors.New("disk failed; store takes no more writes")
-	// ErrIndex means that the index is damaged: call RebuildIndex.
+	// ErrIndex means that the index does not agree with the segments: call
+	// RebuildIndex. Open does so itself where nothing can be lost by it.
 	ErrIndex = errors.New("index is damaged and must be rebuilt")
 	// ErrVersion means a store of another, probably newer, format.
 	ErrVersion = errors.New("unknown version of the store's format")
@@ -143,6 +144,7 @@ type Store struct {
 	dir      string
 	opts     Options
 	readOnly bool
+	refusal  error  // why it is read-only, if not for the file system
 	scratch  string // temporary copy of the index of a read-only store
 
 	segs  *segments
@@ -178,15 +180,15 @@ type Stats struct {
 }
 
 // Open opens the store in dir, or makes one. It reads the segments behind the
-// mark, and rebuilds an index that is missing altogether; one that is damaged
-// is ErrIndex. The caller sees to it that nobody else has it open.
+// mark, and rebuilds an index that is missing, damaged or incomplete, which
+// takes the time to hash all segments. ErrIndex is what a rebuild would hide: a
+// segment with blocks is gone. The caller sees to it that nobody else has the
+// store open.
 func Open(dir string, o Options) (*Store, error) {
 	s := &Store{dir: dir, opts: o.withDefaults(), readOnly: o.ReadOnly}
 	s.cache = newCache(s.opts.CacheSizeMax)
 	if err := s.open(context.Background()); err != nil {
-		if s.index != nil {
-			s.index.db.Close()
-		}
+		err = errors.Join(err, s.closeIndex())
 		if s.segs != nil {
 			s.segs.closeAll()
 		}
@@ -204,7 +206,7 @@ func (s *Store) open(ctx context.Context) error {
 	if s.segs, err = listSegments(s.segmentsDir()); err != nil {
 		return err
 	}
-	s.makeRoom()
+	s.adjustBallast()
 	if err := s.openIndex(ctx); err != nil {
 		return err
 	}
@@ -236,11 +238,11 @@ func (s *Store) Close() error {
 		err = s.committer.close()
 	}
 	s.segs.closeAll()
-	st := s.index.snapshot()
-	if closeErr := s.index.db.Close(); err == nil {
+	st, whole := s.index.snapshot(), !s.index.short.Load()
+	if closeErr := s.closeIndex(); err == nil {
 		err = closeErr
 	}
-	if err == nil && !s.readOnly {
+	if err == nil && !s.readOnly && whole {
 		err = writeClean(s.cleanPath(), st)
 	}
 	s.removeScratch()

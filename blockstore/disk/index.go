@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -81,7 +82,8 @@ type state struct {
 // index is the badger database. One goroutine at a time calls update; anyone
 // else may read meanwhile.
 type index struct {
-	db *badger.DB
+	db    *badger.DB
+	short atomic.Bool // entries were found missing: whoever opens it next must prove it
 
 	mu       sync.Mutex // guards the following
 	state    state
@@ -105,11 +107,8 @@ func openIndex(dir string, log *slog.Logger, sync bool) (*index, error) {
 		WithNumVersionsToKeep(1).
 		WithDetectConflicts(false). // one writer
 		WithMetricsEnabled(false).
-		WithChecksumVerificationMode(options.NoVerification) // checkTables has, just now
-	if err := checkTables(dir); err != nil {
-		return nil, err
-	}
-	db, err := badger.Open(o)
+		WithChecksumVerificationMode(options.NoVerification) // OpenBadger has, just now
+	db, err := OpenBadger(o)
 	if err != nil {
 		return nil, err
 	}
@@ -207,6 +206,7 @@ func (x *index) each(visit func(entry) bool) error {
 			}
 		}
 		if got.mark = want.mark; got != want {
+			x.short.Store(true)
 			return fmt.Errorf("list index: %d blocks of %d bytes, where %d of %d are expected: %w",
 				got.blocks, got.bytes, want.blocks, want.bytes, ErrIndex)
 		}

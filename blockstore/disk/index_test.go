@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/ipfs/go-cid"
@@ -79,6 +81,8 @@ func TestMissingIndexIsRebuilt(t *testing.T) {
 	}
 }
 
+// TestDamagedIndex: all that an index holds is in the segments, so Open rebuilds
+// it, and RebuildIndex does so when asked.
 func TestDamagedIndex(t *testing.T) {
 	bs := storetest.NewBlocks(t, 50, 300)
 	closed := t.TempDir()
@@ -90,35 +94,80 @@ func TestDamagedIndex(t *testing.T) {
 		"table missing":        func(dir string) error { return remove(dir, "index/*.sst") },
 		"manifest missing":     func(dir string) error { return remove(dir, "index/MANIFEST") },
 		"manifest overwritten": func(dir string) error { return overwrite(dir, "index/MANIFEST") },
-		"segment missing":      func(dir string) error { return remove(dir, "segments/00000002.car") },
 	} {
-		t.Run(name, func(t *testing.T) {
-			dir := image(t, closed)
-			if err := damage(dir); err != nil {
-				t.Fatal(err)
-			}
-			if s, err := disk.Open(dir, disk.Options{}); !errors.Is(err, disk.ErrIndex) {
-				if err == nil {
-					s.Close()
+		for _, how := range []string{"by Open", "by Open, read-only", "by RebuildIndex"} {
+			t.Run(name+" "+how, func(t *testing.T) {
+				dir := image(t, closed)
+				if err := damage(dir); err != nil {
+					t.Fatal(err)
 				}
-				t.Fatalf("Open: %v, want ErrIndex", err)
-			}
-			res, err := disk.RebuildIndex(t.Context(), dir, disk.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			s := open(t, dir, disk.Options{})
-			if name == "segment missing" {
-				if res.Blocks == 0 || res.Blocks == 50 {
-					t.Errorf("rebuilt: %+v", res)
+				before := names(filepath.Join(dir, "index"))
+				if how == "by RebuildIndex" {
+					res, err := disk.RebuildIndex(t.Context(), dir, disk.Options{})
+					if err != nil || res.Blocks != 50 || res.BadBytes != 0 {
+						t.Fatalf("rebuilt: %+v, %v", res, err)
+					}
 				}
-				return
+				readOnly := how == "by Open, read-only"
+				for range 2 {
+					s := open(t, dir, disk.Options{ReadOnly: readOnly})
+					mustHave(t, s, bs...)
+					if all, err := list(t, s); err != nil || len(all) != 50 {
+						t.Fatalf("%d blocks are listed, %v", len(all), err)
+					}
+					mustClose(t, s)
+				}
+				if after := names(filepath.Join(dir, "index")); readOnly && after != before {
+					t.Errorf("a read-only store has changed %s to %s", before, after)
+				}
+			})
+		}
+	}
+}
+
+// TestMissingSegment: a rebuild would make forgotten what is lost, so it is left
+// to the user to ask for one.
+func TestMissingSegment(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, disk.Options{SegmentSizeMax: 4000})
+	put(t, s, storetest.NewBlocks(t, 50, 300)...)
+	mustClose(t, s)
+	if err := remove(dir, "segments/00000002.car"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if s, err := disk.Open(dir, disk.Options{}); !errors.Is(err, disk.ErrIndex) {
+			if err == nil {
+				s.Close()
 			}
-			if res.Blocks != 50 || res.BadBytes != 0 {
-				t.Errorf("rebuilt: %+v", res)
-			}
-			mustHave(t, s, bs...)
-		})
+			t.Fatalf("Open: %v, want ErrIndex", err)
+		}
+	}
+	res, err := disk.RebuildIndex(t.Context(), dir, disk.Options{})
+	if err != nil || res.Blocks == 0 || res.Blocks == 50 {
+		t.Errorf("rebuilt: %+v, %v", res, err)
+	}
+	open(t, dir, disk.Options{})
+}
+
+// TestOpenRebuildsNothingInVain: what a kill leaves is not damage.
+func TestOpenRebuildsNothingInVain(t *testing.T) {
+	dir := t.TempDir()
+	bs := storetest.NewBlocks(t, 50, 300)
+	s := open(t, dir, disk.Options{})
+	put(t, s, bs...)
+	img := image(t, dir)
+	for _, name := range []string{"00099.mem", "000099.vlog", "000099.sst"} {
+		if err := os.WriteFile(filepath.Join(img, "index", name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var said bytes.Buffer
+	s = open(t, img, disk.Options{Logger: slog.New(slog.NewTextHandler(&said, nil))})
+	mustHave(t, s, bs...)
+	mustClose(t, s)
+	if strings.Contains(said.String(), "rebuilt") {
+		t.Error(said.String())
 	}
 }
 
@@ -164,9 +213,14 @@ func TestIncompleteListing(t *testing.T) {
 	if _, err := s.Verify(t.Context(), nil); !errors.Is(err, disk.ErrIndex) {
 		t.Errorf("Verify: %v", err)
 	}
-	if s, err := disk.Open(image(t, dir), disk.Options{}); !errors.Is(err, disk.ErrIndex) {
-		t.Errorf("Open after a kill: %v", err)
-		s.Close()
+	killed := image(t, dir)
+	mustClose(t, s)
+	for _, dir := range []string{killed, dir} { // to be closed properly does not hide it
+		s := open(t, dir, disk.Options{})
+		if all, err := list(t, s); err != nil || len(all) != 50 {
+			t.Errorf("opened again, All yields %d of 50 blocks and %v", len(all), err)
+		}
+		mustClose(t, s)
 	}
 }
 

@@ -141,7 +141,7 @@ func (s *Store) Delete(ctx context.Context, cids ...cid.Cid) error {
 	if len(r.changes) == 0 {
 		return nil
 	}
-	if err := s.checkSpaceForIndex(); err != nil {
+	if err := s.MakeRoom(deleteSpaceMin); err != nil {
 		return fmt.Errorf("delete %d blocks: %w", len(cids), err)
 	}
 	if err := s.committer.submit(ctx, r); err != nil {
@@ -154,10 +154,22 @@ func (s *Store) Delete(ctx context.Context, cids ...cid.Cid) error {
 }
 
 func (s *Store) enterWrite(ctx context.Context) error {
-	if s.readOnly {
-		return ErrReadOnly
+	if err := s.Writable(); err != nil {
+		return err
 	}
 	return s.enter(ctx)
+}
+
+// Writable returns nil, or why the store was opened for reading alone:
+// ErrReadOnly, or ErrFull.
+func (s *Store) Writable() error {
+	switch {
+	case !s.readOnly:
+		return nil
+	case s.refusal != nil:
+		return s.refusal
+	}
+	return ErrReadOnly
 }
 
 // missing returns the blocks that are to be written.

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // RebuildResult says what RebuildIndex found.
@@ -41,29 +40,33 @@ func (s *Store) rebuild(ctx context.Context) (RebuildResult, error) {
 	if s.segs, err = listSegments(s.segmentsDir()); err != nil {
 		return RebuildResult{}, err
 	}
-	if err := s.checkSpaceForIndex(); err != nil {
+	if err := s.MakeRoom(deleteSpaceMin); err != nil {
 		return RebuildResult{}, err
 	}
-	fresh := s.indexDir() + ".new"
+	if err := os.Remove(s.cleanPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return RebuildResult{}, err
+	}
+	return s.replaceIndex(ctx, s.indexDir())
+}
+
+// replaceIndex makes the index in dir anew. A crash before the new one is
+// complete leaves the old one, or none, and Open rebuilds that.
+func (s *Store) replaceIndex(ctx context.Context, dir string) (RebuildResult, error) {
+	fresh := dir + ".new"
 	if err := os.RemoveAll(fresh); err != nil {
 		return RebuildResult{}, err
 	}
 	res, err := s.rebuildInto(ctx, fresh)
 	if err != nil {
-		os.RemoveAll(fresh)
+		return res, errors.Join(err, os.RemoveAll(fresh))
+	}
+	if err := os.RemoveAll(dir); err != nil {
 		return res, err
 	}
-	if err := os.Remove(s.cleanPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Rename(fresh, dir); err != nil {
 		return res, err
 	}
-	// A crash between these two leaves no index, and Open rebuilds it.
-	if err := os.RemoveAll(s.indexDir()); err != nil {
-		return res, err
-	}
-	if err := os.Rename(fresh, s.indexDir()); err != nil {
-		return res, err
-	}
-	return res, syncDir(s.dir)
+	return res, syncDir(filepath.Dir(dir))
 }
 
 // rebuildInto makes an index of all segments in dir.
@@ -74,10 +77,9 @@ func (s *Store) rebuildInto(ctx context.Context, dir string) (res RebuildResult,
 	}
 	defer func() {
 		res.Blocks, res.Bytes = s.index.snapshot().blocks, s.index.snapshot().bytes
-		if closeErr := s.index.db.Close(); err == nil {
+		if closeErr := s.closeIndex(); err == nil {
 			err = closeErr
 		}
-		s.index = nil
 	}()
 	var end position
 	for _, n := range s.segs.numbers() {
@@ -116,50 +118,67 @@ func (s *Store) rebuildSegment(ctx context.Context, n uint32) (scanResult, error
 	return res, in.flush()
 }
 
-// openIndex opens the index, or a copy of it if the store is read-only. An
-// index that is missing altogether is rebuilt: nobody loses one by accident but
-// by a rebuild that was interrupted, or on purpose.
-func (s *Store) openIndex(ctx context.Context) (err error) {
+// openIndex opens the index, or a copy of it if the store is read-only, and
+// proves that it is complete. One that is missing, damaged or incomplete is
+// rebuilt: all that it holds is in the segments.
+func (s *Store) openIndex(ctx context.Context) error {
 	dir := s.indexDir()
-	missing := !hasFiles(dir) && s.hasSections()
 	if s.readOnly {
-		if s.scratch, err = os.MkdirTemp("", "p2pnode-index-*"); err != nil {
+		var err error
+		if dir, err = s.copyIndex(); err != nil {
 			return err
 		}
-		dir = filepath.Join(s.scratch, "index")
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			return err
-		}
-		if hasFiles(s.indexDir()) {
-			if err := copyDir(dir, s.indexDir()); err != nil {
-				return fmt.Errorf("copy index: %w", err)
-			}
-		}
 	}
-	if missing {
-		s.opts.Logger.Warn("index is missing and is rebuilt", "dir", s.dir)
-		if err := s.replaceMissing(ctx, dir); err != nil {
-			return fmt.Errorf("rebuild index: %w", err)
-		}
+	err := s.loadIndex(dir)
+	if !errors.Is(err, ErrIndex) {
+		return err
 	}
-	s.index, err = s.openBadger(dir, !s.readOnly)
-	return err
+	s.opts.Logger.Warn("index is rebuilt from the segments", "dir", s.dir, "cause", err)
+	if err := s.closeIndex(); err != nil {
+		s.opts.Logger.Warn("close damaged index", "err", err)
+	}
+	res, err := s.replaceIndex(ctx, dir)
+	if err != nil {
+		return fmt.Errorf("rebuild index: %w", err)
+	}
+	if res.BadBytes > 0 {
+		s.opts.Logger.Error("index is rebuilt; some of the segments is no good block", "blocks", res.Blocks, "bad_bytes", res.BadBytes)
+	}
+	return s.loadIndex(dir)
 }
 
-// replaceMissing makes an index where there is none.
-func (s *Store) replaceMissing(ctx context.Context, dir string) error {
-	fresh := dir + ".new"
-	if _, err := s.rebuildInto(ctx, fresh); err != nil {
-		os.RemoveAll(fresh)
-		return err
+// copyIndex makes a temporary copy of the index, which badger can write to.
+func (s *Store) copyIndex() (dir string, err error) {
+	if s.scratch, err = os.MkdirTemp("", "p2pnode-index-*"); err != nil {
+		return "", err
 	}
-	if err := os.RemoveAll(dir); err != nil { // it is empty
-		return err
+	dir = filepath.Join(s.scratch, "index")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", err
 	}
-	if err := os.Rename(fresh, dir); err != nil {
-		return err
+	if hasFiles(s.indexDir()) {
+		if err := copyDir(dir, s.indexDir()); err != nil {
+			return "", fmt.Errorf("copy index: %w", err)
+		}
 	}
-	return syncDir(filepath.Dir(dir))
+	return dir, nil
+}
+
+// closeIndex closes the index if it is open. Badger then writes a table, through
+// a map: where that could be the end of the process, the index is left as it is,
+// which is as a kill would leave it.
+func (s *Store) closeIndex() error {
+	if s.index == nil {
+		return nil
+	}
+	if !s.readOnly {
+		if err := s.MakeRoom(closeSpaceMin); errors.Is(err, ErrFull) {
+			return fmt.Errorf("close index: %w", err)
+		}
+	}
+	err := s.index.db.Close()
+	s.index = nil
+	return err
 }
 
 func hasFiles(dir string) bool {
@@ -167,22 +186,14 @@ func hasFiles(dir string) bool {
 	return err == nil && len(entries) > 0
 }
 
-// openBadger opens the database in dir, and tells damage from other trouble.
-func (s *Store) openBadger(dir string, sync bool) (x *index, err error) {
-	defer func() {
-		if p := recover(); p != nil { // badger panics on some kinds of damage
-			x, err = nil, fmt.Errorf("open index: %v: %w", p, ErrIndex)
-		}
-	}()
-	x, err = openIndex(dir, s.opts.Logger, sync)
-	switch {
-	case err == nil:
-		return x, nil
-	case strings.Contains(err.Error(), "directory lock"):
-		return nil, fmt.Errorf("open index: it is in use: %w", err)
-	case isFull(err), errors.Is(err, fs.ErrPermission), isReadOnly(err):
-		return nil, fmt.Errorf("open index: %w", err)
-	default:
+// openBadger opens the index in dir. Damage is ErrIndex, other trouble is not.
+func (s *Store) openBadger(dir string, sync bool) (*index, error) {
+	x, err := openIndex(dir, s.opts.Logger, sync)
+	if errors.Is(err, ErrDamaged) {
 		return nil, fmt.Errorf("open index: %w: %w", ErrIndex, err)
 	}
+	if err != nil {
+		return nil, fmt.Errorf("open index: %w", err)
+	}
+	return x, nil
 }

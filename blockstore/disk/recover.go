@@ -17,9 +17,6 @@ type appendPoint struct {
 
 // recover brings the index up to the segments, and cuts off what was torn.
 func (s *Store) recover(ctx context.Context) (appendPoint, error) {
-	if err := s.loadIndex(); err != nil {
-		return appendPoint{}, err
-	}
 	mark := s.index.snapshot().mark
 	numbers := s.segs.numbers()
 	at := appendPoint{position: mark}
@@ -55,9 +52,12 @@ func (s *Store) recover(ctx context.Context) (appendPoint, error) {
 	return at, nil
 }
 
-// loadIndex reads the index's state and, unless the store was closed properly,
-// makes sure that no entry is missing.
-func (s *Store) loadIndex() error {
+// loadIndex opens the index in dir, reads its state and, unless the store was
+// closed properly, makes sure that no entry is missing.
+func (s *Store) loadIndex(dir string) (err error) {
+	if s.index, err = s.openBadger(dir, !s.readOnly); err != nil {
+		return err
+	}
 	found, err := s.index.load()
 	if err != nil {
 		return fmt.Errorf("load index: %w", err)
@@ -231,6 +231,9 @@ func (in *intake) visit(sec section) error {
 func (in *intake) flush() error {
 	if len(in.pending) == 0 {
 		return nil
+	}
+	if err := in.s.MakeRoom(deleteSpaceMin); err != nil && !in.s.readOnly {
+		return err
 	}
 	n, err := in.s.index.update(in.pending, nil)
 	in.added += int64(n)

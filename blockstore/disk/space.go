@@ -13,6 +13,9 @@ const (
 	// deleteSpaceMin is what must be free for the index to note a deletion: the
 	// record, and the table that badger may write at that moment.
 	deleteSpaceMin = memTableSize
+	// closeSpaceMin is what must be free for badger to write its last table. It
+	// is less, so that what could be opened can be closed.
+	closeSpaceMin = deleteSpaceMin / 2
 )
 
 // checkSpace fails with ErrFull if need bytes more would leave too little.
@@ -38,10 +41,12 @@ func (s *Store) checkSpace(need int64, urgent bool) error {
 	return nil
 }
 
-// checkSpaceForIndex makes sure that the index can take a deletion.
-func (s *Store) checkSpaceForIndex() error {
+// MakeRoom fails with ErrFull unless there are need bytes for what may be written
+// on a full disk too, here or beside the store: a deletion, a pin. It throws the
+// ballast off for it.
+func (s *Store) MakeRoom(need int64) error {
 	free, _, err := s.opts.space(s.dir)
-	if err == nil && free < deleteSpaceMin && s.hasBallast() {
+	if err == nil && free < need && s.hasBallast() {
 		if err := os.Remove(s.ballastPath()); err == nil {
 			s.opts.Logger.Warn("disk is full: ballast is thrown off", "dir", s.dir)
 		}
@@ -50,21 +55,21 @@ func (s *Store) checkSpaceForIndex() error {
 	if err != nil {
 		return fmt.Errorf("check free space: %w", err)
 	}
-	if free < deleteSpaceMin {
-		return fmt.Errorf("%w: %d bytes are free, %d are needed", ErrFull, free, int64(deleteSpaceMin))
+	if free < need {
+		return fmt.Errorf("%w: %d bytes are free, %d are needed", ErrFull, free, need)
 	}
 	return nil
 }
 
-// makeRoom lets Open work on a full disk: by the ballast, else read-only. With
+// adjustBallast lets Open work on a full disk: by the ballast, else read-only. With
 // room enough it takes ballast in again.
-func (s *Store) makeRoom() {
+func (s *Store) adjustBallast() {
 	if s.readOnly {
 		return
 	}
-	if err := s.checkSpaceForIndex(); err != nil {
+	if err := s.MakeRoom(deleteSpaceMin); err != nil {
 		s.opts.Logger.Warn("disk is full: store is read-only", "dir", s.dir, "err", err)
-		s.readOnly = true
+		s.readOnly, s.refusal = true, err
 		return
 	}
 	if !s.hasBallast() && s.checkSpace(ballastSize, false) == nil {

@@ -26,3 +26,12 @@ func isFull(err error) bool {
 
 // isReadOnly tells whether the file system cannot be written to.
 func isReadOnly(err error) bool { return errors.Is(err, unix.EROFS) }
+
+// outerCauses are the errors of a system call that say nothing about the file:
+// the same call may work elsewhere, or later.
+func outerCauses() []error {
+	return []error{
+		unix.ENOSPC, unix.EDQUOT, unix.EFBIG, unix.EROFS, unix.EACCES, unix.EPERM,
+		unix.EMFILE, unix.ENFILE, unix.ENOMEM,
+	}
+}

@@ -28,3 +28,13 @@ func isFull(err error) bool {
 
 // isReadOnly tells whether the volume cannot be written to.
 func isReadOnly(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PROTECT) }
+
+// outerCauses are the errors of a system call that say nothing about the file:
+// the same call may work elsewhere, or later.
+func outerCauses() []error {
+	return []error{
+		windows.ERROR_DISK_FULL, windows.ERROR_HANDLE_DISK_FULL, windows.ERROR_WRITE_PROTECT,
+		windows.ERROR_ACCESS_DENIED, windows.ERROR_SHARING_VIOLATION,
+		windows.ERROR_TOO_MANY_OPEN_FILES, windows.ERROR_NOT_ENOUGH_MEMORY,
+	}
+}
