@@ -83,7 +83,7 @@ func classes() []class {
 		{CodeCorrupt, "run p2pnode verify; damaged blocks are fetched again when a peer has them", false, corrupt},
 		{CodeCorrupt, "", false, as[*unixfs.FormatError]},
 		{CodeCorrupt, "", false, is(node.ErrCAR)},
-		{CodeCorrupt, "the repo's records are damaged: keep a copy of it; its blocks can still be read by verify", false, is(disk.ErrDamaged)},
+		{CodeCorrupt, "keep a copy of the repo; the files in its blocks/segments are CARs, which p2pnode car import reads", false, is(disk.ErrDamaged)},
 		{CodeTimeout, "try a longer --timeout", true, is(context.DeadlineExceeded)},
 		{CodeNotFound, "", false, as[*unixfs.NoLinkError]},
 		{CodeNotFound, "", false, as[*unixfs.NotDirError]},

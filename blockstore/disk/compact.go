@@ -18,10 +18,11 @@ type CompactResult struct {
 // Compact rewrites the segments of which more than half is dead: it copies what
 // is alive behind the last segment, like a Put, and removes the file when its
 // last reader is done. Readers and writers go on meanwhile. It needs space for
-// the copies, and may use half of the reserve for them.
+// the copies, and may use the reserve for them but for what the index needs.
 //
-// It removes a segment only when the index says that nothing in it is alive,
-// and lists the whole index to be sure that it knows.
+// It begins with segments that are dead altogether, which on a full disk makes
+// the room to rewrite the others. It removes a segment only when the index says
+// that nothing in it is alive, and lists the whole index to be sure that it knows.
 func (s *Store) Compact(ctx context.Context) (CompactResult, error) {
 	var res CompactResult
 	if err := s.enterWrite(ctx); err != nil {
@@ -31,13 +32,34 @@ func (s *Store) Compact(ctx context.Context) (CompactResult, error) {
 	s.compacting.Lock()
 	defer s.compacting.Unlock()
 	victims, err := s.victims(ctx)
-	if err != nil || len(victims) == 0 {
+	if err != nil {
 		return res, err
 	}
+	dead := make(map[uint32]bool)
+	for n := range victims {
+		if a, _ := s.index.account(n); a.blocks == 0 {
+			dead[n] = true
+			delete(victims, n)
+		}
+	}
+	for _, round := range []map[uint32]bool{dead, victims} {
+		if len(round) == 0 {
+			continue
+		}
+		if err := s.compact(ctx, round, &res); err != nil {
+			return res, fmt.Errorf("compact: %w", err)
+		}
+	}
+	return res, nil
+}
+
+// compact copies what is alive in the victims, and removes them.
+func (s *Store) compact(ctx context.Context, victims map[uint32]bool, res *CompactResult) error {
 	copied, err := s.evacuate(ctx, victims)
-	res.Copied = copied
+	res.Copied += copied
+	res.Freed -= copied
 	if err != nil {
-		return res, fmt.Errorf("compact: %w", err)
+		return err
 	}
 	var gone []*request
 	for n := range victims {
@@ -49,15 +71,11 @@ func (s *Store) Compact(ctx context.Context) (CompactResult, error) {
 		res.Segments, res.Freed = res.Segments+1, res.Freed+size
 		gone = append(gone, &request{forget: n})
 	}
-	res.Freed -= copied
 	// A file that came back after its account was gone would be taken for new.
 	if err := syncDir(s.segmentsDir()); err != nil {
-		return res, fmt.Errorf("compact: %w", err)
+		return err
 	}
-	if err := s.committer.submit(ctx, gone...); err != nil {
-		return res, fmt.Errorf("compact: %w", err)
-	}
-	return res, nil
+	return s.committer.submit(ctx, gone...)
 }
 
 // victims returns the segments that are worth a rewrite. The active one is

@@ -19,7 +19,8 @@ const (
 )
 
 // checkSpace fails with ErrFull if need bytes more would leave too little.
-// Urgent writes free space in the end, and may use half of the reserve.
+// Urgent writes free space in the end, and may use the reserve but for what the
+// index needs to note them.
 func (s *Store) checkSpace(need int64, urgent bool) error {
 	free, total, err := s.opts.space(s.dir)
 	if err != nil {
@@ -31,7 +32,7 @@ func (s *Store) checkSpace(need int64, urgent bool) error {
 	}
 	floor = max(floor, indexSpaceMin)
 	if urgent {
-		floor = indexSpaceMin / 2
+		floor = deleteSpaceMin
 	} else if s.hasBallast() {
 		free += ballastSize
 	}
