@@ -39,3 +39,5 @@ interop:
 # Crashes, power cuts, flipped bits, full disks: the full counts.
 durability:
 	$(GO) test -count=1 -timeout 30m ./testground/durability -durability.full
+	$(GO) test -count=1 -timeout 30m ./blockstore/disk -run '^(TestPowerLoss|TestKill|TestBitFlips)$$' -args -times 40
+	$(GO) test -count=1 -timeout 30m ./blockstore/disk -run '^TestModel$$' -rapid.checks 200

@@ -16,7 +16,7 @@ import (
 // wrong byte is returned, no listing is short without saying so, and after a
 // rebuild of the index at most the one block that was hit is lost.
 func TestBitFlips(t *testing.T) {
-	flips := 200 * *times
+	flips := 50 * *times
 	dir := t.TempDir()
 	o := disk.Options{SegmentSizeMax: 30_000}
 	s := open(t, dir, o)

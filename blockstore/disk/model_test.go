@@ -14,7 +14,7 @@ import (
 
 // modelChecks is how many runs TestModel makes if -rapid.checks does not say:
 // each of them opens, kills and rebuilds real stores.
-const modelChecks = "10"
+const modelChecks = "6"
 
 // TestModel does anything in any order, and compares with a map.
 func TestModel(t *testing.T) {

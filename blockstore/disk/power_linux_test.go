@@ -33,7 +33,7 @@ func TestPowerLoss(t *testing.T) {
 		}
 		return
 	}
-	cycles := 3 * *times
+	cycles := 2 * *times
 	img, dir := filepath.Join(t.TempDir(), "disk.img"), t.TempDir()
 	if err := os.WriteFile(img, nil, 0o600); err != nil {
 		t.Fatal(err)

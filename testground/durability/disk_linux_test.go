@@ -158,21 +158,23 @@ func powerCycle(t *testing.T, c *durability.Campaign, d *durability.Disk, cycle 
 }
 
 // TestDiskFull fills the disk under a node: adds are refused with an error, what was added before
-// can be read, and with room again the node goes on.
+// can be read, and with room again the node goes on. Every other pair of cycles leaves no byte free.
 func TestDiskFull(t *testing.T) {
 	if !inside(t) {
 		return
 	}
-	count, rnd := replayable(t, 2, 20)
+	count, rnd := replayable(t, 4, 20)
 	for cycle := range count {
 		dir := filepath.Join(t.TempDir(), "small")
 		if err := errors.Join(os.Mkdir(dir, 0o700), durability.MountMemory(dir, memorySize)); err != nil {
 			t.Fatal(err)
 		}
-		c := newCampaign(t, filepath.Join(dir, "repo"))
-		c.Seed += uint64(cycle)
-		if err := fillUp(t.Context(), c, filepath.Join(dir, "ballast"), rnd, cycle); err != nil {
-			t.Errorf("cycle %d: %v", cycle, err)
+		f := filling{Campaign: newCampaign(t, filepath.Join(dir, "repo")), ballast: filepath.Join(dir, "ballast")}
+		f.Seed += uint64(cycle)
+		f.daemon = cycle%2 == 0
+		f.brim = cycle%4 >= 2
+		if err := f.run(t.Context(), rnd); err != nil {
+			t.Errorf("cycle %d (daemon: %t, to the brim: %t): %v", cycle, f.daemon, f.brim, err)
 		}
 		if err := durability.UnmountMemory(dir); err != nil {
 			t.Error(err)
@@ -180,34 +182,78 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// fillUp fills the disk of c.Node, by ballast and then by adds, through a daemon in even cycles.
-func fillUp(ctx context.Context, c *durability.Campaign, ballast string, rnd *rand.Rand, cycle int) error {
+// filling is a campaign on a small disk.
+type filling struct {
+	*durability.Campaign
+	ballast string // file that others fill the disk with
+	daemon  bool   // adds go through one
+	brim    bool   // the daemon runs before the disk is full, which then has no byte free
+}
+
+// run fills the disk, by ballast and then by adds.
+func (f filling) run(ctx context.Context, rnd *rand.Rand) error {
 	for range 2 {
-		if err := c.Add(ctx, 1<<20); err != nil {
+		if err := f.Add(ctx, 1<<20); err != nil {
 			return err
 		}
 	}
-	weigh := os.WriteFile(ballast, make([]byte, rnd.Int64N(memorySize)), 0o600) // may well be cut short
+	size := rnd.Int64N(memorySize)
 	var refused error
-	if cycle%2 == 0 {
-		refused = c.Node.Start(ctx) // may refuse too, in its own words
+	if f.brim {
+		if size = memorySize; f.daemon {
+			if err := f.Node.Start(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	weigh := os.WriteFile(f.ballast, make([]byte, size), 0o600) // may well be cut short
+	if f.daemon && !f.brim {
+		refused = f.Node.Start(ctx) // may refuse too, in its own words
 	}
 	for refused == nil {
-		refused = c.Add(ctx, 1+rnd.IntN(2<<20))
+		refused = f.Add(ctx, 1+rnd.IntN(2<<20))
 	}
-	if c.Node.Process != nil {
-		c.Node.Kill()
+	var wrong []error
+	if f.brim {
+		wrong = append(wrong, f.use(ctx))
 	}
-	wrong := []error{durability.Crash(refused), c.Crashes()}
+	if f.Node.Process != nil {
+		f.Node.Kill()
+	}
+	wrong = append(wrong, durability.Crash(refused), f.Crashes())
 	if process.Code(refused) != durability.ExitFull {
 		wrong = append(wrong, fmt.Errorf("use a full disk: want exit %d: %w", durability.ExitFull, refused))
 	}
-	if err := c.Check(ctx, 0); err != nil {
+	if err := f.Check(ctx, 0); err != nil {
 		wrong = append(wrong, fmt.Errorf("read from a full disk (ballast: %v): %w", weigh, err))
 	}
-	if err := errors.Join(os.Remove(ballast), c.Add(ctx, 64<<10), c.Check(ctx, 0)); err != nil {
+	if err := errors.Join(os.Remove(f.ballast), f.Add(ctx, 64<<10), f.Check(ctx, 0)); err != nil {
 		wrong = append(wrong, fmt.Errorf("go on with room again: %w", err))
 	}
-	_, err := c.Node.Command(ctx, "verify")
+	_, err := f.Node.Command(ctx, "verify")
 	return errors.Join(append(wrong, err)...)
+}
+
+// use does what must be possible on a disk without a free byte, and stops the daemon, which may
+// complain that it could not close its files, but not crash.
+func (f filling) use(ctx context.Context) error {
+	var wrong error
+	if err := f.Check(ctx, 0); err != nil {
+		wrong = fmt.Errorf("read from a disk without a free byte: %w", err)
+	}
+	if _, err := f.Node.Command(ctx, "gc"); err != nil {
+		wrong = errors.Join(wrong, fmt.Errorf("collect on a disk without a free byte: %w", err))
+	}
+	if f.Node.Process == nil {
+		return wrong
+	}
+	// Whatever the node has freed is taken again.
+	if err := os.WriteFile(f.ballast+"2", make([]byte, memorySize), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		wrong = errors.Join(wrong, fmt.Errorf("fill the disk again: %w", err))
+	}
+	err := f.Node.Stop()
+	if code := process.Code(err); code != 0 && code != durability.ExitFull {
+		wrong = errors.Join(wrong, fmt.Errorf("stop: %w", err))
+	}
+	return errors.Join(wrong, os.Remove(f.ballast+"2"))
 }
