@@ -30,6 +30,8 @@ var ErrDamaged = errors.New("database is damaged")
 //     process; here it is ErrDamaged.
 //   - Without its manifest, badger takes all its tables for leftovers, removes
 //     them and reports success; here it is ErrDamaged, and nothing is touched.
+//   - It writes through maps of sparse files, to which a full disk is SIGBUS; here
+//     half a memtable must be free, or it is ErrFull.
 //   - Of the cause of an error badger keeps only the text; here errors.Is works.
 func OpenBadger(o badger.Options) (db *badger.DB, err error) {
 	defer func() {
@@ -37,7 +39,12 @@ func OpenBadger(o badger.Options) (db *badger.DB, err error) {
 			db, err = nil, fmt.Errorf("open database %s: %v: %w", o.Dir, p, ErrDamaged)
 		}
 	}()
-	err = removeEmptyLogs(o.Dir)
+	if err = os.MkdirAll(o.Dir, 0o700); err == nil {
+		err = checkRoom(o.Dir, o.MemTableSize/2)
+	}
+	if err == nil {
+		err = removeEmptyLogs(o.Dir)
+	}
 	if err == nil {
 		err = checkTables(o)
 	}
@@ -139,6 +146,9 @@ func explain(err error) error {
 	text := err.Error()
 	// A lock means another process, on Windows in the latter words.
 	if errors.Is(err, ErrDamaged) || strings.Contains(text, "directory lock") || strings.Contains(text, "lock file") {
+		return err
+	}
+	if errors.Is(err, ErrFull) {
 		return err
 	}
 	if isFull(err) {

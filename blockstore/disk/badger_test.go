@@ -159,20 +159,25 @@ func TestOpenBadgerRefuses(t *testing.T) {
 	}
 }
 
-// TestOpenBadgerOnFullDisk: badger keeps only the text of the cause.
+// TestOpenBadgerOnFullDisk: there may be no byte left, or no inode, and of the
+// latter badger keeps only the text.
 func TestOpenBadgerOnFullDisk(t *testing.T) {
-	dir := t.TempDir()
-	if !mount(t, dir, "1m") {
-		return
-	}
-	if err := os.Mkdir(filepath.Join(dir, "db"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 2<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
-		t.Fatalf("fill the disk: %v", err)
-	}
-	_, err := disk.OpenBadger(badgerOptions(filepath.Join(dir, "db")))
-	if !errors.Is(err, disk.ErrFull) || !errors.Is(err, syscall.ENOSPC) || errors.Is(err, disk.ErrDamaged) {
-		t.Errorf("got %v, want ErrFull", err)
+	for name, size := range map[string]string{"no bytes": "4m", "no inodes": "64m,nr_inodes=3"} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if !mount(t, dir, size) {
+				return
+			}
+			if err := os.Mkdir(filepath.Join(dir, "db"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 8<<20), 0o600); name == "no bytes" && !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("fill the disk: %v", err)
+			}
+			_, err := disk.OpenBadger(badgerOptions(filepath.Join(dir, "db")))
+			if !errors.Is(err, disk.ErrFull) || errors.Is(err, disk.ErrDamaged) {
+				t.Errorf("got %v, want ErrFull", err)
+			}
+		})
 	}
 }

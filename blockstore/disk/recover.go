@@ -232,7 +232,7 @@ func (in *intake) flush() error {
 	if len(in.pending) == 0 {
 		return nil
 	}
-	if err := in.s.MakeRoom(deleteSpaceMin); err != nil && !in.s.readOnly {
+	if err := in.s.roomForIndex(); err != nil {
 		return err
 	}
 	n, err := in.s.index.update(in.pending, nil)

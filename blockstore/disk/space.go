@@ -62,6 +62,26 @@ func (s *Store) MakeRoom(need int64) error {
 	return nil
 }
 
+// checkRoom fails with ErrFull unless need bytes are free where dir is.
+func checkRoom(dir string, need int64) error {
+	free, _, err := space(dir)
+	if err != nil {
+		return fmt.Errorf("check free space: %w", err)
+	}
+	if free < need {
+		return fmt.Errorf("%w: %d bytes are free in %s, %d are needed", ErrFull, free, dir, need)
+	}
+	return nil
+}
+
+// roomForIndex makes sure that the index, or the copy of it, can grow.
+func (s *Store) roomForIndex() error {
+	if s.readOnly {
+		return checkRoom(s.scratch, deleteSpaceMin)
+	}
+	return s.MakeRoom(deleteSpaceMin)
+}
+
 // adjustBallast lets Open work on a full disk: by the ballast, else read-only. With
 // room enough it takes ballast in again.
 func (s *Store) adjustBallast() {
