@@ -20,7 +20,8 @@ import (
 // inbound is what the streams of one peer to us share.
 type inbound struct {
 	streams int           // open; guarded by Exchange.mu
-	bodies  chan struct{} // slots
+	readers chan struct{} // slots for streams
+	bodies  chan struct{} // slots for messages
 	entries *rate.Limiter
 }
 
@@ -88,7 +89,10 @@ func (x *Exchange) enter(p peer.ID) *inbound {
 	defer x.mu.Unlock()
 	in := x.inbound[p]
 	if in == nil {
-		in = &inbound{bodies: make(chan struct{}, bodiesMax), entries: rate.NewLimiter(entryRateMax, entryBurst)}
+		in = &inbound{
+			readers: make(chan struct{}, readersMax), bodies: make(chan struct{}, bodiesMax),
+			entries: rate.NewLimiter(entryRateMax, entryBurst),
+		}
 		x.inbound[p] = in
 	}
 	if in.streams >= streamsMax {
@@ -106,24 +110,52 @@ func (x *Exchange) leave(p peer.ID, in *inbound) {
 	}
 }
 
-// receive reads messages until the stream ends.
+// turn waits until the stream may be read. Meanwhile it costs the peer its
+// flow-control window, and us no more than that. ok is false if it took too long.
+func (in *inbound) turn(ctx context.Context) (ok bool) {
+	select {
+	case in.readers <- struct{}{}:
+		return true
+	default:
+	}
+	patience := time.NewTimer(turnTime)
+	defer patience.Stop()
+	select {
+	case in.readers <- struct{}{}:
+		return true
+	case <-patience.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// receive reads the messages of a stream when its turn has come.
 func (x *Exchange) receive(ctx context.Context, s network.Stream) {
 	p := s.Conn().RemotePeer()
 	in := x.enter(p)
-	if in == nil || x.isBanned(p) {
-		if in != nil {
-			x.leave(p, in)
-		}
+	if in == nil {
+		x.log.Debug("too many streams", "peer", p)
 		s.Reset()
 		return
 	}
 	defer x.leave(p, in)
+	if x.isBanned(p) || !in.turn(ctx) {
+		s.Reset()
+		return
+	}
+	defer func() { <-in.readers }()
 	stop := context.AfterFunc(ctx, func() { s.Reset() })
 	defer stop()
 	s.CloseWrite()
 	// The peer may be faster than the host's identification of it.
 	x.host.Peerstore().AddProtocols(p, s.Protocol())
 	x.post(ctx, refresh{p})
+	x.read(ctx, s, in)
+}
+
+// read reads messages until the stream ends.
+func (x *Exchange) read(ctx context.Context, s network.Stream, in *inbound) {
+	p := s.Conn().RemotePeer()
 	reader := wire.NewReader(s)
 	for {
 		err := x.receiveOne(ctx, s, reader, in)

@@ -10,11 +10,17 @@ import (
 const (
 	messageSizeMax = wire.MessageSizeMax
 	inputsMax      = 1024 // events that wait for the machine
-	streamsMax     = 32   // inbound streams of a peer that may be open
-	bodiesMax      = 8    // inbound messages of a peer that may be read at a time
-	hashersMin     = 2    // messages that are hashed at a time, however few cores there are
-	hashersMax     = 8    // the same, however many
-	waitersMax     = 1 << 17
+	// readersMax is how many streams of a peer may be read at a time. Others
+	// wait for their turn, turnTime at most: boxo opens a stream for each few
+	// blocks and never sends again what was in one that was reset. As many
+	// wait as the wants that a peer may be asked at a time can cause, and more.
+	readersMax = 32
+	streamsMax = 1024 // inbound streams of a peer that may be open
+	turnTime   = time.Minute
+	bodiesMax  = 8 // inbound messages of a peer that may be read at a time
+	hashersMin = 2 // messages that are hashed at a time, however few cores there are
+	hashersMax = 8 // the same, however many
+	waitersMax = 1 << 17
 
 	// A message, once begun, must arrive at no less than this.
 	messageTime    = 10 * time.Second

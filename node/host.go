@@ -9,11 +9,15 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/pnet"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/p2pnode/p2pnode/exchange/wire"
 )
 
 const (
@@ -25,6 +29,22 @@ const (
 	connGrace = 20 * time.Second
 	// quicDelay is the head start of TCP over QUIC on private addresses.
 	quicDelay = 150 * time.Millisecond
+)
+
+// What libp2p may hold. A stream beyond a limit is reset, and what was in it is
+// lost; Kubo opens one for each few blocks, so a fetch of small blocks has many.
+// The limits of exchange are within these, and let a peer wait instead.
+const (
+	peerStreams = 1024 // inbound streams of a peer
+	nodeStreams = 4096 // and of all, for each protocol of the exchange too
+	// A yamux stream reserves its window from the start, and yamux ends the whole
+	// connection if it cannot. So memory must last until streams are counted,
+	// which those in the backlog are not yet.
+	streamWindow  = 256 << 10 // bytes
+	streamBacklog = 256
+	peerMemory    = (peerStreams + streamBacklog) * streamWindow
+	nodeMemory    = 2 * peerMemory
+	messageMemory = 64 << 20 // bytes of messages of a peer that are being read
 )
 
 // defaultListen is tried first; anyPort if one of its ports is taken.
@@ -85,7 +105,12 @@ func newHost(key crypto.PrivKey, o Options) (host.Host, error) {
 // listen makes a host that listens on every one of addrs, or none: a port that
 // is taken must not silently cost a transport.
 func listen(addrs []string, opts []libp2p.Option) (host.Host, error) {
-	h, err := libp2p.New(append(opts, libp2p.NoListenAddrs)...)
+	resources, err := newResources() // for this host alone, which will close it
+	if err != nil {
+		return nil, fmt.Errorf("make host: %w", err)
+	}
+	opts = append([]libp2p.Option{libp2p.ResourceManager(resources), libp2p.NoListenAddrs}, opts...)
+	h, err := libp2p.New(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("make host: %w", err)
 	}
@@ -100,6 +125,31 @@ func listen(addrs []string, opts []libp2p.Option) (host.Host, error) {
 		}
 	}
 	return h, nil
+}
+
+// newResources bounds what libp2p holds: by its defaults, which grow with the
+// machine, but with room for a peer that sends each block on a stream of its own.
+func newResources() (network.ResourceManager, error) {
+	limits := rcmgr.DefaultLimits
+	libp2p.SetDefaultServiceLimits(&limits)
+	raise(&limits.SystemBaseLimit, nodeStreams, nodeMemory)
+	raise(&limits.TransientBaseLimit, peerStreams, 0) // whose protocol is not known yet
+	raise(&limits.PeerBaseLimit, peerStreams, peerMemory)
+	all, each := limits.ProtocolBaseLimit, limits.ProtocolPeerBaseLimit
+	raise(&all, nodeStreams, nodeMemory)
+	raise(&each, peerStreams, messageMemory)
+	for _, id := range []protocol.ID{wire.Protocol120, wire.Protocol110, wire.Protocol100} {
+		limits.AddProtocolLimit(id, all, limits.ProtocolLimitIncrease)
+		limits.AddProtocolPeerLimit(id, each, limits.ProtocolPeerLimitIncrease)
+	}
+	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.AutoScale()), rcmgr.WithMetricsDisabled())
+}
+
+// raise lets there be at least so many inbound streams, and bytes.
+func raise(l *rcmgr.BaseLimit, streams int, memory int64) {
+	l.StreamsInbound = max(l.StreamsInbound, streams)
+	l.Streams = max(l.Streams, l.StreamsInbound+l.StreamsOutbound)
+	l.Memory = max(l.Memory, memory)
 }
 
 // optional tells whether addr may fail to be listened on: machines without IPv6 are common.

@@ -93,7 +93,7 @@ func (m *Machine) pursue(w *want) {
 	} else {
 		fresh = m.unasked(w)
 	}
-	if open > 0 || m.mayWake(w) {
+	if hope || w.hopeful() {
 		h.lastHope = m.now
 	}
 	if len(fresh) > 0 && (open == 0 || !m.now.Before(h.roundEnd)) {
@@ -141,10 +141,11 @@ func (m *Machine) unasked(w *want) []*remote {
 	return list
 }
 
-// mayWake tells whether a silent peer that was asked is being tried again.
-func (m *Machine) mayWake(w *want) bool {
+// hopeful tells whether a peer may still answer, or is tried again after it fell
+// silent; but not if that was in vain too often.
+func (w *want) hopeful() bool {
 	for _, a := range w.asks {
-		if a.state != saidDont && len(a.r.assigned) > 0 {
+		if a.r.stalls < stallsMax && (a.state.open() || a.state != saidDont && len(a.r.assigned) > 0) {
 			return true
 		}
 	}
@@ -155,7 +156,7 @@ func (m *Machine) mayWake(w *want) bool {
 // stalled or busy.
 func (m *Machine) unheard(w *want) bool {
 	for _, r := range m.order {
-		if (!r.stalled.IsZero() || r.open >= entriesMax) && w.ask(r) == nil {
+		if (r.stalls > 0 || r.open >= entriesMax) && w.ask(r) == nil {
 			return true
 		}
 	}

@@ -18,6 +18,7 @@
 //  1. A want is assigned to at most one peer.
 //  2. Every peer that owes something has a running deadline.
 //  3. What is asked of a peer fits its window: bytes, and entriesMax entries.
+//     Bytes that are probably lost do not count.
 //  4. Nothing is announced that the store does not hold.
 //  5. Every want received gets one answer, is kept, or was cancelled.
 //  6. A HAVE is dated evidence: a broken promise erases it and costs credit.

@@ -64,6 +64,7 @@ func (m *Machine) block(r *remote, b block.Block) {
 		r.credit++
 	}
 	m.heard(r, w)
+	r.overtake(w)
 	m.revive(r)
 	known := min(r.partial, b.Size())
 	r.partial -= known
@@ -73,11 +74,11 @@ func (m *Machine) block(r *remote, b block.Block) {
 }
 
 // revive notes that the peer is of use. If it was given up, it may be asked
-// again for what it kept silent about.
+// again what it kept silent about.
 func (m *Machine) revive(r *remote) {
 	if r.stalls > 0 {
 		for _, w := range r.askedInOrder() {
-			if w.ask(r).state == silent {
+			if a := w.ask(r); a.state == silent && a.vain == 0 {
 				w.forget(r)
 			}
 		}

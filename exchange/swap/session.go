@@ -1,6 +1,7 @@
 package swap
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -133,7 +134,7 @@ func (s *session) served(m *Machine, r *remote, b block.Block) {
 func (s *session) resize(codec uint64, size int) {
 	for _, b := range s.members {
 		for _, w := range b.r.assigned {
-			if w.cid.Prefix().Codec == codec && slices.Contains(w.sessions, s) {
+			if w.size > 0 && w.cid.Prefix().Codec == codec && slices.Contains(w.sessions, s) {
 				b.r.out += size - w.size
 				w.size = size
 			}
@@ -208,8 +209,8 @@ func (s *session) roomy() bool {
 }
 
 // pick chooses whom to ask for a block: of those that may well have it, and are
-// not doubtful, the one that would deliver it first. hope means that somebody
-// could, but is busy.
+// the least doubtful, the one that would deliver it first. hope means that
+// somebody could, but is busy.
 func (m *Machine) pick(w *want) (best *remote, hope bool) {
 	size := w.estimate()
 	proven := false
@@ -218,23 +219,23 @@ func (m *Machine) pick(w *want) (best *remote, hope bool) {
 			proven = proven || b.r.blocks > 0 && b.r.stalled.IsZero()
 		}
 	}
-	good := false // somebody who is not doubtful could
+	least, doubt := math.MaxInt, 0 // of those that could, and of best
 	consider := func(r *remote) {
-		if !r.stalled.IsZero() || w.refused(r) {
+		if !r.stalled.IsZero() || !m.mayAsk(w, r) {
 			return
 		}
 		hope = true
-		good = good || !r.doubtful()
+		d := w.doubt(r)
+		least = min(least, d)
 		if !r.room(proven) {
 			return
 		}
-		if best == nil || best.doubtful() && !r.doubtful() || best.doubtful() == r.doubtful() &&
-			r.window.finish(r.out+size) < best.window.finish(best.out+size) {
-			best = r
+		if best == nil || d < doubt || d == doubt && r.window.finish(r.out+size) < best.window.finish(best.out+size) {
+			best, doubt = r, d
 		}
 	}
 	for _, a := range w.asks {
-		if a.state == saidHave || a.state == provider {
+		if a.state == saidHave || a.state == provider || a.lost() {
 			consider(a.r)
 		}
 	}
@@ -245,16 +246,10 @@ func (m *Machine) pick(w *want) (best *remote, hope bool) {
 			}
 		}
 	}
-	if best != nil && best.doubtful() && good {
+	if doubt > least {
 		best = nil // rather wait for a good peer than trust a doubtful one
 	}
 	return best, hope
-}
-
-// refused tells whether r has been asked for the block in vain.
-func (w *want) refused(r *remote) bool {
-	a := w.ask(r)
-	return a != nil && (a.state == saidDont || a.state == silent || a.state == openBlock)
 }
 
 // rescue gives the fastest peer what would arrive last, as long as that saves

@@ -49,6 +49,8 @@ type node struct {
 	up      float64 // bytes/s
 	free    time.Time
 	lie     lie
+	lost    map[cid.Cid]int // how often it is sent in vain
+	loss    float64         // share of the blocks sent that never arrive
 	wake    time.Time
 	offline bool // cannot be dialed
 	banned  map[peer.ID]bool
@@ -96,7 +98,7 @@ func (s *sim) node(rtt time.Duration, up float64, search bool) *node {
 	n := &node{s: s, id: peer.ID(fmt.Sprintf("peer%03d", len(s.nodes))), rtt: rtt, up: up,
 		m:   swap.New(swap.Options{Seed: s.rng.Uint64(), Search: search}),
 		has: make(map[cid.Cid]block.Block), got: make(map[cid.Cid]bool), failed: make(map[cid.Cid]swap.Reason),
-		links: make(map[peer.ID]bool), banned: make(map[peer.ID]bool), faults: make(map[swap.Fault]int)}
+		links: make(map[peer.ID]bool), lost: make(map[cid.Cid]int), banned: make(map[peer.ID]bool), faults: make(map[swap.Fault]int)}
 	s.nodes = append(s.nodes, n)
 	s.byID[n.id] = n
 	return n
@@ -111,11 +113,11 @@ func (s *sim) after(d time.Duration, f func()) {
 func (s *sim) run(d time.Duration, done func() bool) {
 	end := s.now.Add(d)
 	for len(s.queue) > 0 && !done() {
-		e := heap.Pop(&s.queue).(simEvent)
-		if e.at.After(end) {
+		if s.queue[0].at.After(end) {
 			s.now = end
 			return
 		}
+		e := heap.Pop(&s.queue).(simEvent)
 		s.now = e.at
 		e.do()
 	}
@@ -207,7 +209,10 @@ func (n *node) do(a swap.Action) {
 		e := swap.Received{}
 		size := 0
 		for _, c := range a.Cids {
-			e.Blocks = append(e.Blocks, n.has[c])
+			n.lost[c]--
+			if n.lost[c] < 0 && (n.loss == 0 || n.s.rng.Float64() >= n.loss) {
+				e.Blocks = append(e.Blocks, n.has[c])
+			}
 			size += n.has[c].Size()
 		}
 		n.transmit(a.Peer, size, e, func() { n.step(swap.Served{Peer: a.Peer, Seq: a.Seq, Size: size}) })

@@ -8,6 +8,9 @@ import (
 const (
 	stallsMax = 5 // doublings of the backoff after a stall
 	stallTime = time.Second
+	// probeWants is how many wants a probe has: more than one, as what is asked
+	// for may be lost while the peer is fine.
+	probeWants = 3
 )
 
 // watch has the peer's deadlines looked after.
@@ -62,6 +65,9 @@ func (m *Machine) giveUp(w *want, r *remote) {
 		m.do(Report{Peer: r.id, Fault: FaultPromise})
 	}
 	w.note(r, m.now, silent)
+	if a := w.ask(r); a != nil {
+		a.vain++
+	}
 	m.release(w, r)
 	m.requeue(w)
 }
@@ -81,16 +87,20 @@ func (m *Machine) stall(r *remote) {
 	}
 }
 
-// tryAgain ends the backoff of a stalled peer with a probe: one want that
-// nobody else has taken.
+// tryAgain ends the backoff of a stalled peer with a probe: a few wants that
+// nobody else has taken, each time others.
 func (m *Machine) tryAgain(r *remote) {
 	r.stalled = time.Time{}
-	for _, w := range r.askedInOrder() {
+	probe := slices.DeleteFunc(r.askedInOrder(), func(w *want) bool {
 		a := w.ask(r)
-		if w.holder == nil && (a.state == silent || a.state == saidHave || a.state == provider) {
-			m.assign(w, r)
-			return
-		}
+		return w.holder != nil || a.state != silent && a.state != saidHave && a.state != provider
+	})
+	slices.SortStableFunc(probe, func(a, b *want) int { return a.ask(r).vain - b.ask(r).vain })
+	for _, w := range probe[:min(len(probe), probeWants)] {
+		m.assign(w, r)
+	}
+	if len(probe) > 0 {
+		return
 	}
 	for _, s := range r.memberOf {
 		m.touch(s)

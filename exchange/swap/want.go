@@ -19,7 +19,7 @@ type want struct {
 	holder *remote // who is to send it; nil if nobody
 	since  time.Time
 	ahead  int // bytes asked of the holder before it, itself included
-	size   int // bytes it was estimated at when it was assigned
+	size   int // bytes it was estimated at when it was assigned; 0 if overtaken
 	moves  int // rescues
 	asks   []ask
 
@@ -33,6 +33,7 @@ type ask struct {
 	state    answer
 	promised bool // it said that it has the block, and did not send it yet
 	again    bool // asked more than once: the answer may be to the first time
+	vain     int  // times that the block was asked for and did not come in time
 	// cancelled says that the peer was told to forget it.
 	cancelled bool
 }
