@@ -104,10 +104,12 @@ func (s *Store) evacuate(ctx context.Context, victims map[uint32]bool) (copied i
 		if len(r.blocks) == 0 {
 			return nil
 		}
-		err := s.committer.submit(ctx, r)
+		if err := s.committer.submit(ctx, r); err != nil {
+			return err
+		}
 		copied += r.bytes
 		r = &request{}
-		return err
+		return nil
 	}
 	var stopped error
 	err = s.index.each(func(e entry) bool {
@@ -135,10 +137,10 @@ func (s *Store) evacuate(ctx context.Context, victims map[uint32]bool) (copied i
 	if stopped != nil {
 		err = stopped
 	}
-	if err != nil {
-		return copied, err
+	if err == nil {
+		err = flush()
 	}
-	return copied, flush()
+	return copied, err
 }
 
 // compactBytesMax is how many bytes compaction copies at a time: enough to be

@@ -269,3 +269,32 @@ func TestVerify(t *testing.T) {
 	put(t, s, bs...)
 	mustHave(t, s, bs...)
 }
+
+// TestCompactFullDisk: what is dead altogether goes even where there is no room
+// to copy what is alive in the others.
+func TestCompactFullDisk(t *testing.T) {
+	var d fakeDisk
+	d.total.Store(1 << 40)
+	d.free.Store(1 << 40)
+	dir := t.TempDir()
+	s := open(t, dir, disk.Options{SegmentSizeMax: 20_000}.WithSpace(d.space))
+	bs := storetest.NewBlocks(t, 100, 1000)
+	for i := range 10 {
+		put(t, s, bs[10*i:10*i+10]...)
+		if err := s.Seal(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deleteAll(t, s, bs[:59]...) // five segments, and most of the sixth
+	d.free.Store(disk.DeleteSpaceMin)
+	res, err := s.Compact(t.Context())
+	if !errors.Is(err, disk.ErrFull) || res.Segments != 5 || res.Freed <= 0 || res.Copied != 0 {
+		t.Errorf("with no room for copies: %+v, %v", res, err)
+	}
+	mustHave(t, s, bs[59:]...)
+	d.free.Store(disk.DeleteSpaceMin + 1<<20)
+	if res, err := s.Compact(t.Context()); err != nil || res.Segments != 1 {
+		t.Errorf("with a little room: %+v, %v", res, err)
+	}
+	mustHave(t, s, bs[59:]...)
+}
