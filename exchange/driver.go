@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -16,6 +17,9 @@ import (
 
 // protocols are what is spoken, the best first.
 var protocols = []protocol.ID{wire.Protocol120, wire.Protocol110, wire.Protocol100}
+
+// Protocols lists the protocols that are spoken, the best first.
+func Protocols() []protocol.ID { return slices.Clone(protocols) }
 
 // Inputs of the loop beside swap.Event.
 type (

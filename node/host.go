@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -9,7 +10,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/pnet"
-	"github.com/libp2p/go-libp2p/core/protocol"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
@@ -17,7 +17,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
-	"github.com/p2pnode/p2pnode/exchange/wire"
+	"github.com/p2pnode/p2pnode/exchange"
 )
 
 const (
@@ -105,12 +105,7 @@ func newHost(key crypto.PrivKey, o Options) (host.Host, error) {
 // listen makes a host that listens on every one of addrs, or none: a port that
 // is taken must not silently cost a transport.
 func listen(addrs []string, opts []libp2p.Option) (host.Host, error) {
-	resources, err := newResources() // for this host alone, which will close it
-	if err != nil {
-		return nil, fmt.Errorf("make host: %w", err)
-	}
-	opts = append([]libp2p.Option{libp2p.ResourceManager(resources), libp2p.NoListenAddrs}, opts...)
-	h, err := libp2p.New(opts...)
+	h, err := libp2p.New(slices.Concat([]libp2p.Option{libp2p.NoListenAddrs}, opts, []libp2p.Option{resources})...)
 	if err != nil {
 		return nil, fmt.Errorf("make host: %w", err)
 	}
@@ -127,9 +122,14 @@ func listen(addrs []string, opts []libp2p.Option) (host.Host, error) {
 	return h, nil
 }
 
-// newResources bounds what libp2p holds: by its defaults, which grow with the
-// machine, but with room for a peer that sends each block on a stream of its own.
-func newResources() (network.ResourceManager, error) {
+// resources bounds what libp2p holds, unless an option before did: by the
+// defaults of libp2p, which grow with the machine, but with room for a peer that
+// sends each block on a stream of its own. The manager is made for one host, which
+// closes it.
+func resources(c *libp2p.Config) error {
+	if c.ResourceManager != nil {
+		return nil
+	}
 	limits := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&limits)
 	raise(&limits.SystemBaseLimit, nodeStreams, nodeMemory)
@@ -138,11 +138,13 @@ func newResources() (network.ResourceManager, error) {
 	all, each := limits.ProtocolBaseLimit, limits.ProtocolPeerBaseLimit
 	raise(&all, nodeStreams, nodeMemory)
 	raise(&each, peerStreams, messageMemory)
-	for _, id := range []protocol.ID{wire.Protocol120, wire.Protocol110, wire.Protocol100} {
+	for _, id := range exchange.Protocols() {
 		limits.AddProtocolLimit(id, all, limits.ProtocolLimitIncrease)
 		limits.AddProtocolPeerLimit(id, each, limits.ProtocolPeerLimitIncrease)
 	}
-	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.AutoScale()), rcmgr.WithMetricsDisabled())
+	var err error
+	c.ResourceManager, err = rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.AutoScale()), rcmgr.WithMetricsDisabled())
+	return err
 }
 
 // raise lets there be at least so many inbound streams, and bytes.

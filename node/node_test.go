@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/network"
 	"go.uber.org/goleak"
 
 	"github.com/p2pnode/p2pnode/block"
@@ -243,5 +245,31 @@ func TestTimeoutNamesPhase(t *testing.T) {
 	var timeout *exchange.TimeoutError
 	if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &timeout) || timeout.Phase() == "idle" {
 		t.Errorf("got %v, want a TimeoutError that names a phase", err)
+	}
+}
+
+// resources is a resource manager that knows whether it was closed.
+type resources struct {
+	network.NullResourceManager
+	closed bool
+}
+
+func (r *resources) Close() error {
+	r.closed = true
+	return nil
+}
+
+// TestHostOptions: what the embedder sets for the host replaces what we set.
+func TestHostOptions(t *testing.T) {
+	r := new(resources)
+	n, err := node.Open(t.Context(), node.Options{
+		Network: "test", Listen: []string{"/ip4/127.0.0.1/tcp/0"}, NoMDNS: true,
+		Libp2p: []libp2p.Option{libp2p.ResourceManager(r)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Close(); err != nil || !r.closed {
+		t.Errorf("closed: %v; %v", r.closed, err)
 	}
 }
