@@ -96,13 +96,13 @@ func (m *Machine) pursue(w *want) {
 	if hope || w.hopeful() {
 		h.lastHope = m.now
 	}
-	if len(fresh) > 0 && (open == 0 || !m.now.Before(h.roundEnd)) {
-		m.probe(w, fresh)
+	left := len(fresh)
+	if left > 0 && (open == 0 || !m.now.Before(h.roundEnd)) {
+		left = m.probe(w, fresh)
 		open = m.openAsks(w)
-		fresh = fresh[:0:0]
 	}
-	m.maybeSearch(w, open, len(fresh))
-	if m.maybeFail(w, open, len(fresh)) {
+	m.maybeSearch(w, open, left)
+	if m.maybeFail(w, open, left) {
 		return
 	}
 	m.alarms.set(&h.look, m.now.Add(huntPeriod))
@@ -164,8 +164,9 @@ func (m *Machine) unheard(w *want) bool {
 }
 
 // probe asks the best of the peers for the block and a group of others whether
-// they have it, so that a good guess costs no extra round trip.
-func (m *Machine) probe(w *want, fresh []*remote) {
+// they have it, so that a good guess costs no extra round trip. It returns how
+// many of the group are still to be asked, because they are busy now.
+func (m *Machine) probe(w *want, fresh []*remote) (busy int) {
 	h := w.hunt
 	group := min(groupMin<<min(h.round, 3), probesMax-h.probed, len(fresh))
 	if !w.leads() {
@@ -179,12 +180,14 @@ func (m *Machine) probe(w *want, fresh []*remote) {
 			w.note(r, m.now, openHave)
 			m.ask(r, Entry{Cid: w.cid, Have: true})
 		default:
+			busy++
 			continue
 		}
 		h.probed++
 		h.roundEnd = later(h.roundEnd, m.now.Add(max(huntPeriod, 2*r.window.rtt)))
 	}
 	h.round++
+	return busy
 }
 
 func later(a, b time.Time) time.Time {

@@ -50,6 +50,7 @@ type ledger struct {
 	active  bool
 	deficit int // bytes it may send in this round
 	replies []*reply
+	beside  int   // how many replies may be under way beside the first
 	line    int   // which it stands in: slow if its last reply took long to write
 	sent    int64 // bytes
 }

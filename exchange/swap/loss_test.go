@@ -15,7 +15,7 @@ func TestLoss(t *testing.T) {
 		n    int
 		loss float64
 		most time.Duration // without loss it takes 10 s and 2.5 s
-	}{{6000, 0.04, 20 * time.Second}, {1500, 0.3, 45 * time.Second}} {
+	}{{6000, 0.04, 30 * time.Second}, {1500, 0.3, 45 * time.Second}} {
 		t.Run(fmt.Sprint(c.loss), func(t *testing.T) {
 			for seed := range uint64(4) {
 				s := newSim(t, seed)

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	recentTime = time.Minute
-	recentMax  = 1 << 16 // CIDs
+	recentTime = 10 * time.Minute // in which a peer on a slow line may have it under way
+	recentMax  = 1 << 16          // CIDs
 )
 
 // recent remembers which blocks were wanted a short while ago, so that one that

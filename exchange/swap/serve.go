@@ -15,11 +15,13 @@ const (
 	quantum = 256 << 10
 	// replyBlocksMax is how many blocks one reply may hold.
 	replyBlocksMax = 1024
-	// repliesMax is how many replies to a peer may be under way: one is
-	// written while the next is read from the store.
+	// repliesMax is how many replies to a peer may be under way: some are
+	// written, each on a stream of its own, while others are read from the store.
+	// It begins with one, and gets one more for each that was written at once,
+	// half as many after one that was not: many replies to many peers that share
+	// a slow link would all be late, and what is under way cannot be cancelled.
 	repliesMax = 4
-	// slowTime is how long a reply takes to write to a peer that gets one at a
-	// time: what is under way can no longer be cancelled.
+	// slowTime is how long it takes to write a quantum to a slow peer.
 	slowTime = 100 * time.Millisecond
 	// stuckTime is how long a reply counts against what the swift may have.
 	stuckTime = 2 * time.Second
@@ -27,7 +29,7 @@ const (
 
 // ready tells whether another reply may begin.
 func (l *ledger) ready() bool {
-	return len(l.replies) == 0 || len(l.replies) < repliesMax && l.line == swift
+	return len(l.replies) <= l.beside
 }
 
 // activate puts a peer in line to be served.
@@ -96,7 +98,7 @@ func (m *Machine) reply(r *remote) {
 // grow takes a reply that is not getting anywhere off the account of the swift.
 func (m *Machine) grow(r *remote, p *reply) {
 	m.server.lines[p.line].sending -= p.size
-	p.line, r.ledger.line = slow, slow
+	p.line, r.ledger.line, r.ledger.beside = slow, slow, 0
 	m.server.lines[p.line].sending += p.size
 }
 
@@ -119,8 +121,11 @@ func (m *Machine) served(e Served) {
 	p := l.replies[i]
 	l.replies = slices.Delete(l.replies, i, i+1)
 	m.finish(p)
-	if l.line = swift; m.now.Sub(p.begun) > slowTime {
-		l.line = slow
+	quanta := time.Duration(max(1, (p.size+quantum-1)/quantum))
+	if m.now.Sub(p.begun) > quanta*slowTime {
+		l.line, l.beside = slow, (l.beside+1)/2
+	} else {
+		l.line, l.beside = swift, min(l.beside+1, repliesMax-1)
 	}
 	if !e.Failed {
 		l.sent += int64(e.Size)

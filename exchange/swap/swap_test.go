@@ -21,7 +21,7 @@ const (
 func (s *sim) took(n *node, began time.Time) time.Duration {
 	s.t.Helper()
 	if len(n.got) != n.need {
-		s.t.Fatalf("%s got %d of %d blocks; failed: %v", n.id, len(n.got), n.need, n.failed)
+		s.t.Fatalf("%s got %d of %d blocks; failed: %v; faults %v", n.id, len(n.got), n.need, n.failed, n.faults)
 	}
 	return n.doneAt.Sub(began)
 }
@@ -329,5 +329,31 @@ func BenchmarkStep(b *testing.B) {
 		n.m.Step(s.now, swap.Want{Session: uint64(i/len(cids)) + 1, Cids: []cid.Cid{c}})
 		n.m.Step(s.now, swap.Received{Peer: "7", Blocks: []block.Block{n.has[c]}})
 		i++
+	}
+}
+
+// TestSlowSeedIsNotBanned: what a slow peer sends long after it was fetched from
+// another was asked for all the same.
+func TestSlowSeedIsNotBanned(t *testing.T) {
+	s := newSim(t, 7)
+	seed := s.node(50*ms, mbps, false)
+	cids := s.blocks(32, 256<<10, seed)
+	crowd := []*node{seed}
+	for range 8 {
+		n := s.node(50*ms, 10*mbps, false)
+		for _, o := range crowd {
+			s.connect(n, o)
+		}
+		crowd = append(crowd, n)
+	}
+	for _, n := range crowd[1:] {
+		n.want(1, cids...)
+	}
+	for _, n := range crowd[1:] {
+		s.run(10*time.Minute, n.done)
+		s.took(n, s.now)
+		if n.faults[swap.FaultJunk] > 0 {
+			t.Errorf("honest peers are charged with %v", n.faults)
+		}
 	}
 }
