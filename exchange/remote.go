@@ -15,26 +15,66 @@ import (
 	"github.com/p2pnode/p2pnode/exchange/wire"
 )
 
+// lanesMax is how many streams carry blocks to one peer. On a long path one is
+// not enough: yamux loses half of a stream's window as it grows (the credit that
+// was due is left out of the update that announces the growth), so that the
+// sender stands still for a round trip after each window.
+const lanesMax = 4
+
 // remote is a peer that can be talked to. Wants and answers have a stream of
 // their own, so that they never wait behind blocks.
 type remote struct {
 	id      peer.ID
-	control lane
-	data    lane
-	valued  bool // by the connection manager; touched by the loop only
+	control *lane
+	data    [lanesMax]*lane
+	slots   chan struct{} // a token for each lane in idle
+	valued  bool          // by the connection manager; touched by the loop only
 
-	mu     sync.Mutex               // guards the following field
+	mu     sync.Mutex               // guards the following fields
+	idle   []*lane                  // of data; the last was used last
 	expect map[cid.Prefix]time.Time // kinds of CID that were asked for, and until when they are worth hashing
 }
 
 func newRemote(p peer.ID) *remote {
-	return &remote{id: p, control: newLane(), data: newLane(), expect: make(map[cid.Prefix]time.Time)}
+	r := &remote{
+		id: p, control: newLane(), slots: make(chan struct{}, lanesMax),
+		expect: make(map[cid.Prefix]time.Time),
+	}
+	for i := range r.data {
+		r.data[i] = newLane()
+		r.giveBack(r.data[i])
+	}
+	return r
 }
 
 // close ends the streams. Writes under way fail.
 func (r *remote) close() {
 	r.control.close()
-	r.data.close()
+	for _, l := range r.data {
+		l.close()
+	}
+}
+
+// takeLane waits for a lane that nobody writes on, and prefers the one that was
+// used last: its window has grown.
+func (r *remote) takeLane(ctx context.Context) (*lane, error) {
+	select {
+	case <-r.slots:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.idle[len(r.idle)-1]
+	r.idle = r.idle[:len(r.idle)-1]
+	return l, nil
+}
+
+func (r *remote) giveBack(l *lane) {
+	r.mu.Lock()
+	r.idle = append(r.idle, l)
+	r.mu.Unlock()
+	r.slots <- struct{}{}
 }
 
 // expected tells whether blocks of this kind were asked for.
@@ -63,7 +103,7 @@ func (r *remote) willExpect(entries []swap.Entry) {
 type lane struct {
 	turn chan struct{} // holds a token while nobody writes
 
-	mu     *sync.Mutex // guards the following fields
+	mu     sync.Mutex // guards the following fields
 	open   *stream
 	closed bool
 }
@@ -73,8 +113,8 @@ type stream struct {
 	w *wire.Writer
 }
 
-func newLane() lane {
-	l := lane{turn: make(chan struct{}, 1), mu: new(sync.Mutex)}
+func newLane() *lane {
+	l := &lane{turn: make(chan struct{}, 1)}
 	l.turn <- struct{}{}
 	return l
 }
@@ -177,7 +217,7 @@ func (d *driver) send(ctx context.Context, a swap.Send) {
 	}
 	size += len(m.Presences) * block.CIDSizeMax
 	x.spawn(func() {
-		err := x.write(ctx, a.Peer, &r.control, m, size)
+		err := x.write(ctx, a.Peer, r.control, m, size)
 		if err != nil {
 			x.log.Debug("send wants", "peer", a.Peer, "err", err)
 		}
@@ -213,10 +253,19 @@ func (x *Exchange) serve(ctx context.Context, r *remote, a swap.Serve) {
 		e.Size += b.Size()
 	}
 	if len(m.Payloads) > 0 {
-		if err := x.write(ctx, a.Peer, &r.data, m, e.Size); err != nil {
+		if err := x.writeBlocks(ctx, r, m, e.Size); err != nil {
 			x.log.Debug("send blocks", "peer", a.Peer, "err", err)
 			e.Failed = true
 		}
 	}
 	x.post(ctx, e)
+}
+
+func (x *Exchange) writeBlocks(ctx context.Context, r *remote, m *wire.Message, size int) error {
+	l, err := r.takeLane(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.giveBack(l)
+	return x.write(ctx, r.id, l, m, size)
 }

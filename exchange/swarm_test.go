@@ -12,9 +12,17 @@ import (
 )
 
 // TestSimFlashCrowd: one seed, all others want the same at the same time, and
-// pass on what they get. The uplinks are the bottleneck.
+// pass on what they get. The uplinks are the bottleneck. On very slow ones nothing
+// has come yet when wants are two seconds old, as all peers are busy: no reason to
+// give one up.
 func TestSimFlashCrowd(t *testing.T) {
-	const n, blocks, size, up = 8, 32, 256 << 10, 10 * mbit
+	t.Run("10 Mbit/s", func(t *testing.T) { flashCrowd(t, 10*mbit, 0.125) })
+	t.Run("1 Mbit/s", func(t *testing.T) { flashCrowd(t, mbit, 0.5) })
+}
+
+// flashCrowd fails the test if more than a share of the bytes arrives twice.
+func flashCrowd(t *testing.T, up int, dups float64) {
+	const n, blocks, size = 8, 32, 256 << 10
 	inWorld(t, 50*time.Millisecond, func(w *world) {
 		store := blockstore.NewMem()
 		cids := fill(t, store, blocks, size)
@@ -45,7 +53,7 @@ func TestSimFlashCrowd(t *testing.T) {
 		copies := float64(seed.Stats().BytesOut) / (blocks * size)
 		bound := linkTime(blocks*size, up)
 		t.Logf("%v, %.1f× the time of one copy; duplicates %.1f%%; the seed sent %.1f copies", took, float64(took)/float64(bound), 100*float64(dup)/float64(in), copies)
-		if took > n*bound*3/2 || dup > in/8 {
+		if took > n*bound*3/2 || float64(dup) > dups*float64(in) {
 			t.Errorf("took %v, %d of %d bytes twice", took, dup, in)
 		}
 	})
