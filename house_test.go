@@ -18,7 +18,8 @@ const module = "github.com/p2pnode/p2pnode/"
 // Floors are set apart by blank lines; an arrow never points up or sideways,
 // but a folder may import its own children.
 var arrows = map[string][]string{
-	"block": {},
+	"block":    {},
+	"directio": {},
 
 	"dht/keyspace":  {},
 	"unixfs":        {"block", "unixfs/shard"},
@@ -28,7 +29,7 @@ var arrows = map[string][]string{
 	"exchange/swap": {"block"},
 
 	"blockstore/storetest": {"block", "blockstore"},
-	"blockstore/disk":      {"block", "blockstore"},
+	"blockstore/disk":      {"block", "blockstore", "directio"},
 	"dht":                  {"dht/keyspace"},
 	"exchange":             {"block", "blockstore", "exchange/wire", "exchange/swap"},
 	"gossip":               {},
@@ -37,7 +38,7 @@ var arrows = map[string][]string{
 
 	"gateway":     {"block"},
 	"control":     {"node", "block", "unixfs", "exchange", "blockstore/disk"}, // names the errors of all
-	"cmd/p2pnode": {"node", "gateway", "control", "block", "unixfs"},
+	"cmd/p2pnode": {"node", "gateway", "control", "block", "unixfs", "directio"},
 }
 
 // open packages may import everything below them.

@@ -10,6 +10,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/directio"
 )
 
 // Limits of a group, which share one sync. A larger Put is cut into several.
@@ -42,9 +43,9 @@ type committer struct {
 	groups   atomic.Int64
 
 	// The following belong to the goroutine.
-	active  *os.File      // nil: the next write begins a segment
-	writer  *directWriter // of active
-	end     position      // of the active segment; its number is the last one even if there is no file
+	active  *os.File         // nil: the next write begins a segment
+	writer  *directio.Writer // of active
+	end     position         // of the active segment; its number is the last one even if there is no file
 	broken  error
 	headers []byte // reused by write
 }
@@ -94,7 +95,7 @@ func (c *committer) close() error {
 	if c.active == nil {
 		return c.broken
 	}
-	c.writer.close()
+	c.writer.Close() // synced through the file: nothing to lose
 	if err := c.active.Close(); c.broken == nil {
 		return err
 	}
@@ -303,7 +304,7 @@ func (c *committer) fitting(blocks []block.Block) int {
 // append writes blocks behind the end of the active segment and syncs them.
 func (c *committer) append(blocks []block.Block, places []*location) error {
 	bufs, size := c.layout(blocks, places)
-	if err := c.writer.writeAllAt(bufs, size, c.end.offset); err != nil {
+	if err := c.writer.WriteAt(bufs, c.end.offset); err != nil {
 		return c.undo(err)
 	}
 	if err := syncData(c.active); err != nil {
@@ -353,13 +354,13 @@ func (c *committer) begin() error {
 
 // activate makes f the active segment.
 func (c *committer) activate(f *os.File) {
-	c.active, c.writer = f, newDirectWriter(f)
+	c.active, c.writer = f, directio.NewWriter(f)
 }
 
 // seal ends the active segment, which is durable already.
 func (c *committer) seal() {
 	if c.active != nil {
-		c.writer.close()
+		c.writer.Close() // synced through the file: nothing to lose
 		c.active.Close()
 		c.active, c.writer = nil, nil
 	}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path"
 	"strings"
+
+	"github.com/p2pnode/p2pnode/directio"
 )
 
 const (
@@ -18,6 +20,11 @@ const (
 	// depthMax bounds folders inside each other, entriesMax what one get writes.
 	depthMax   = 256
 	entriesMax = 10_000_000
+	// directSizeMin is the least size in bytes of files that are written around the
+	// page cache, directBuffer what of them is moved at once: a large file would
+	// drive out of memory what others need, a small one is likely read soon.
+	directSizeMin = 64 << 20
+	directBuffer  = 4 << 20
 	// tempPrefix begins the names of files that are being written.
 	tempPrefix = ".p2pnode-part-"
 )
@@ -227,7 +234,7 @@ func (x *extraction) file(h *tar.Header, name string) (err error) {
 			_ = root.Remove(temp) // the error before it is the one to tell
 		}
 	}()
-	n, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(f, x.meter)}, x.tree, x.buf)
+	n, err := x.write(f, h.Size)
 	if err == nil && h.Mode != 0 {
 		err = f.Chmod(fs.FileMode(h.Mode).Perm()) // without setuid, setgid and sticky
 	}
@@ -245,6 +252,32 @@ func (x *extraction) file(h *tar.Header, name string) (err error) {
 	x.done.Files++
 	x.done.Bytes += n
 	return nil
+}
+
+// write writes the current entry, of size bytes, to f.
+func (x *extraction) write(f *os.File, size int64) (int64, error) {
+	if size < directSizeMin {
+		return io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(f, x.meter)}, x.tree, x.buf)
+	}
+	w := directio.NewWriter(f)
+	defer w.Close()
+	buf := make([]byte, directBuffer)
+	for off := int64(0); ; {
+		n, err := io.ReadFull(x.tree, buf)
+		if n > 0 {
+			if err := w.WriteAt([][]byte{buf[:n]}, off); err != nil {
+				return off, err
+			}
+			off += int64(n)
+			x.meter.Write(buf[:n])
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && off == size {
+			return off, nil
+		}
+		if err != nil {
+			return off, err
+		}
+	}
 }
 
 // restore gives a folder the mode and time that were recorded.

@@ -183,6 +183,28 @@ func TestBrokenTransferLeavesNoPart(t *testing.T) {
 	}
 }
 
+// TestExtractLargeFile: what is written around the page cache arrives like all else,
+// or leaves nothing.
+func TestExtractLargeFile(t *testing.T) {
+	dir := t.TempDir()
+	text := strings.Repeat("large ", directSizeMin/6+7)
+	if _, err := extract(archiveOf(t, entry{name: ".", text: text}), filepath.Join(dir, "whole"), false); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "whole")); err != nil || string(got) != text {
+		t.Errorf("wrote %d of %d bytes, %v", len(got), len(text), err)
+	}
+	for _, cause := range []error{errors.New("peer went away"), io.ErrUnexpectedEOF} {
+		a := &breaking{archive: archiveOf(t, entry{name: ".", text: text}), left: directSizeMin / 2, err: cause}
+		if _, err := extract(a, filepath.Join(dir, "half"), false); !errors.Is(err, cause) {
+			t.Errorf("got %v, want %v", err, cause)
+		}
+	}
+	if got := files(t, dir); !slices.Equal(got, []string{"whole"}) {
+		t.Errorf("left %v", got)
+	}
+}
+
 // breaking fails after so many bytes.
 type breaking struct {
 	archive
