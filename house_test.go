@@ -18,8 +18,9 @@ const module = "github.com/p2pnode/p2pnode/"
 // Floors are set apart by blank lines; an arrow never points up or sideways,
 // but a folder may import its own children.
 var arrows = map[string][]string{
-	"block":    {},
-	"directio": {},
+	"block":                  {},
+	"directio":               {},
+	"blockstore/disk/volume": {},
 
 	"dht/keyspace":  {},
 	"unixfs":        {"block", "unixfs/shard"},
@@ -29,7 +30,7 @@ var arrows = map[string][]string{
 	"exchange/swap": {"block"},
 
 	"blockstore/storetest": {"block", "blockstore"},
-	"blockstore/disk":      {"block", "blockstore", "directio"},
+	"blockstore/disk":      {"block", "blockstore", "directio", "blockstore/disk/volume"},
 	"dht":                  {"dht/keyspace"},
 	"exchange":             {"block", "blockstore", "exchange/wire", "exchange/swap"},
 	"gossip":               {},

@@ -11,6 +11,8 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/dgraph-io/badger/v4/table"
+
+	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
 )
 
 // ErrDamaged means that a badger database cannot be opened: its files are not
@@ -40,7 +42,7 @@ func OpenBadger(o badger.Options) (db *badger.DB, err error) {
 		}
 	}()
 	if err = os.MkdirAll(o.Dir, 0o700); err == nil {
-		err = checkRoom(o.Dir, o.MemTableSize/2)
+		err = volume.CheckSpace(o.Dir, o.MemTableSize/2)
 	}
 	if err == nil {
 		err = removeEmptyLogs(o.Dir)
@@ -151,14 +153,14 @@ func explain(err error) error {
 	if errors.Is(err, ErrFull) {
 		return err
 	}
-	if isFull(err) {
+	if volume.IsFull(err) {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
-	for _, cause := range outerCauses() {
+	for _, cause := range volume.OuterCauses() {
 		if !errors.Is(err, cause) && !strings.Contains(text, cause.Error()) {
 			continue
 		}
-		if isFull(cause) {
+		if volume.IsFull(cause) {
 			return fmt.Errorf("%w: %w", ErrFull, &causedError{err, cause})
 		}
 		return &causedError{err, cause}

@@ -10,6 +10,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
 	"github.com/p2pnode/p2pnode/directio"
 )
 
@@ -307,7 +308,7 @@ func (c *committer) append(blocks []block.Block, places []*location) error {
 	if err := c.writer.WriteAt(bufs, c.end.offset); err != nil {
 		return c.undo(err)
 	}
-	if err := syncData(c.active); err != nil {
+	if err := volume.SyncData(c.active); err != nil {
 		return c.fail(err)
 	}
 	c.end.offset += size
@@ -341,7 +342,7 @@ func (c *committer) layout(blocks []block.Block, places []*location) (bufs [][]b
 // begin makes the next segment the active one.
 func (c *committer) begin() error {
 	f, err := c.s.segs.create(c.end.segment + 1)
-	if isFull(err) {
+	if volume.IsFull(err) {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	if err != nil {
@@ -368,7 +369,7 @@ func (c *committer) seal() {
 
 // undo takes a failed write back.
 func (c *committer) undo(cause error) error {
-	if !isFull(cause) {
+	if !volume.IsFull(cause) {
 		return c.fail(cause)
 	}
 	if err := c.active.Truncate(c.end.offset); err != nil {

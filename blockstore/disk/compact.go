@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
 )
 
 // CompactResult says what Compact did.
@@ -72,7 +73,7 @@ func (s *Store) compact(ctx context.Context, victims map[uint32]bool, res *Compa
 		gone = append(gone, &request{forget: n})
 	}
 	// A file that came back after its account was gone would be taken for new.
-	if err := syncDir(s.segmentsDir()); err != nil {
+	if err := volume.SyncDir(s.segmentsDir()); err != nil {
 		return err
 	}
 	return s.committer.submit(ctx, gone...)

@@ -47,6 +47,7 @@ import (
 
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/blockstore"
+	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
 )
 
 // Options of a store. The zero value works.
@@ -95,7 +96,7 @@ func (o Options) withDefaults() Options {
 		o.OnCorrupt = func(cid.Cid, error) {}
 	}
 	if o.space == nil {
-		o.space = space
+		o.space = volume.Space
 	}
 	return o
 }
@@ -104,7 +105,7 @@ func (o Options) withDefaults() Options {
 var (
 	// ErrFull means that there is not enough free space left. Reading and
 	// deleting go on.
-	ErrFull = errors.New("not enough free space")
+	ErrFull = volume.ErrFull
 	// ErrBroken means that the disk failed to take what was written. Reading
 	// goes on; writing does not until the store is opened again.
 	ErrBroken = errors.New("disk failed; store takes no more writes")

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
 )
 
 // version is the whole content of the VERSION file.
@@ -17,7 +19,7 @@ const version = "p2pnode blocks 1\n"
 func (s *Store) openLayout() error {
 	if !s.readOnly {
 		err := s.makeLayout()
-		if isReadOnly(err) {
+		if volume.IsReadOnly(err) {
 			s.opts.Logger.Warn("file system is read-only, and so is the store", "dir", s.dir)
 			s.readOnly = true
 		} else if err != nil {
@@ -41,7 +43,7 @@ func (s *Store) makeLayout() error {
 		}
 	}
 	probe, err := os.CreateTemp(s.dir, "probe-*") // existing directories prove nothing
-	if err != nil && !isFull(err) {
+	if err != nil && !volume.IsFull(err) {
 		return err
 	}
 	if err == nil {
@@ -54,36 +56,12 @@ func (s *Store) makeLayout() error {
 	if _, err := os.Stat(s.versionPath()); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return writeFile(s.versionPath(), []byte(version))
-}
-
-// writeFile makes the file durable, whole or not at all.
-func writeFile(path string, data []byte) error {
-	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err != nil {
-		os.Remove(tmp)
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return volume.WriteFile(s.versionPath(), []byte(version))
 }
 
 // writeClean says that the store was closed when its index held st. Until it is
 // opened again, an index that holds anything else has lost something.
-func writeClean(path string, st state) error { return writeFile(path, appendState(st)) }
+func writeClean(path string, st state) error { return volume.WriteFile(path, appendState(st)) }
 
 // wasClean tells whether the store was closed with the index at st.
 func wasClean(path string, st state) bool {

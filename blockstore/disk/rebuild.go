@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
 )
 
 // RebuildResult says what RebuildIndex found.
@@ -66,7 +68,7 @@ func (s *Store) replaceIndex(ctx context.Context, dir string) (RebuildResult, er
 	if err := os.Rename(fresh, dir); err != nil {
 		return res, err
 	}
-	return res, syncDir(filepath.Dir(dir))
+	return res, volume.SyncDir(filepath.Dir(dir))
 }
 
 // rebuildInto makes an index of all segments in dir.

@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"github.com/multiformats/go-multihash"
+
+	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
 )
 
 // appendPoint is where the committer goes on. Without a file it begins the
@@ -72,7 +74,7 @@ func (s *Store) loadIndex(dir string) (err error) {
 	clean := wasClean(s.cleanPath(), s.index.snapshot())
 	if !s.readOnly {
 		if err := os.Remove(s.cleanPath()); err == nil {
-			err = syncDir(s.dir)
+			err = volume.SyncDir(s.dir)
 			if err != nil {
 				return err
 			}
@@ -144,7 +146,7 @@ func (s *Store) recoverTail(ctx context.Context, t tail) (end int64, whole bool,
 	// After a kill, what was read may be in memory alone: it must be on disk
 	// before the index says that it is.
 	if !s.readOnly {
-		if err := syncData(f); err != nil {
+		if err := volume.SyncData(f); err != nil {
 			return 0, false, err
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
 )
 
 // segmentHeader begins every segment: varint(25) and the dag-cbor of
@@ -194,7 +196,7 @@ func (g *segments) create(n uint32) (*os.File, error) {
 	}
 	if _, err = f.WriteAt([]byte(segmentHeader), 0); err == nil {
 		if err = f.Sync(); err == nil {
-			err = syncDir(g.dir)
+			err = volume.SyncDir(g.dir)
 		}
 	}
 	if err != nil {

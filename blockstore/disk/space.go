@@ -3,6 +3,8 @@ package disk
 import (
 	"fmt"
 	"os"
+
+	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
 )
 
 // Reserves in bytes. Badger's files are sparse and mapped: writing to one when
@@ -62,22 +64,10 @@ func (s *Store) MakeRoom(need int64) error {
 	return nil
 }
 
-// checkRoom fails with ErrFull unless need bytes are free where dir is.
-func checkRoom(dir string, need int64) error {
-	free, _, err := space(dir)
-	if err != nil {
-		return fmt.Errorf("check free space: %w", err)
-	}
-	if free < need {
-		return fmt.Errorf("%w: %d bytes are free in %s, %d are needed", ErrFull, free, dir, need)
-	}
-	return nil
-}
-
 // roomForIndex makes sure that the index, or the copy of it, can grow.
 func (s *Store) roomForIndex() error {
 	if s.readOnly {
-		return checkRoom(s.scratch, deleteSpaceMin)
+		return volume.CheckSpace(s.scratch, deleteSpaceMin)
 	}
 	return s.MakeRoom(deleteSpaceMin)
 }
@@ -94,7 +84,7 @@ func (s *Store) adjustBallast() {
 		return
 	}
 	if !s.hasBallast() && s.checkSpace(ballastSize, false) == nil {
-		if err := reserve(s.ballastPath(), ballastSize); err != nil {
+		if err := volume.Reserve(s.ballastPath(), ballastSize); err != nil {
 			s.opts.Logger.Warn("no ballast", "dir", s.dir, "err", err)
 		}
 	}
@@ -103,32 +93,4 @@ func (s *Store) adjustBallast() {
 func (s *Store) hasBallast() bool {
 	info, err := os.Stat(s.ballastPath())
 	return err == nil && info.Size() == ballastSize
-}
-
-// reserve makes path a file of size bytes that are really taken, so that
-// removing it frees them.
-func reserve(path string, size int64) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	err = allocate(f, size)
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		os.Remove(path)
-	}
-	return err
-}
-
-// writeZeros is allocate where the system offers nothing better.
-func writeZeros(f *os.File, size int64) error {
-	zeros := make([]byte, 1<<20)
-	for off := int64(0); off < size; off += int64(len(zeros)) {
-		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), size-off)], off); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -1,12 +1,12 @@
 //go:build !linux
 
-package disk
+package volume
 
 import "os"
 
-// syncData makes what was written to f durable, and its size. On macOS, Sync
+// SyncData makes what was written to f durable, and its size. On macOS, Sync
 // is F_FULLFSYNC, which flushes the drive's cache too.
-func syncData(f *os.File) error { return f.Sync() }
+func SyncData(f *os.File) error { return f.Sync() }
 
 // allocate gives f size bytes of the disk.
 func allocate(f *os.File, size int64) error { return writeZeros(f, size) }

@@ -1,4 +1,4 @@
-package disk
+package volume
 
 import (
 	"errors"
@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syncData makes what was written to f durable, and its size.
-func syncData(f *os.File) error {
+// SyncData makes what was written to f durable, and its size.
+func SyncData(f *os.File) error {
 	for {
 		err := unix.Fdatasync(int(f.Fd()))
 		if errors.Is(err, unix.EINTR) {

@@ -1,11 +1,11 @@
 //go:build !windows
 
-package disk
+package volume
 
 import "os"
 
-// syncDir makes the names in dir durable.
-func syncDir(dir string) error {
+// SyncDir makes the names in dir durable.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

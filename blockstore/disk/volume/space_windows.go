@@ -1,4 +1,4 @@
-package disk
+package volume
 
 import (
 	"errors"
@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// space returns the bytes that this user may still write to the volume of dir,
+// Space returns the bytes that this user may still write to the volume of dir,
 // and its size in bytes.
-func space(dir string) (free, total int64, err error) {
+func Space(dir string) (free, total int64, err error) {
 	p, err := windows.UTF16PtrFromString(dir)
 	if err != nil {
 		return 0, 0, err
@@ -21,17 +21,17 @@ func space(dir string) (free, total int64, err error) {
 	return int64(avail), int64(all), nil
 }
 
-// isFull tells whether a write failed for lack of space.
-func isFull(err error) bool {
+// IsFull tells whether a write failed for lack of space.
+func IsFull(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
 }
 
-// isReadOnly tells whether the volume cannot be written to.
-func isReadOnly(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PROTECT) }
+// IsReadOnly tells whether the volume cannot be written to.
+func IsReadOnly(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PROTECT) }
 
-// outerCauses are the errors of a system call that say nothing about the file:
+// OuterCauses are the errors of a system call that say nothing about the file:
 // the same call may work elsewhere, or later.
-func outerCauses() []error {
+func OuterCauses() []error {
 	return []error{
 		windows.ERROR_DISK_FULL, windows.ERROR_HANDLE_DISK_FULL, windows.ERROR_WRITE_PROTECT,
 		windows.ERROR_ACCESS_DENIED, windows.ERROR_SHARING_VIOLATION,
