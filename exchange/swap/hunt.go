@@ -15,8 +15,9 @@ const (
 	huntPeriod = 100 * time.Millisecond
 	// graceTime is how long a want lives on without hope: a peer may connect.
 	graceTime = 2 * time.Second
-	// silenceMax is how long a want waits for peers that should have it.
-	silenceMax = 30 * time.Second
+	// silenceMax is how long a want waits for peers that should have it, once they
+	// have fallen silent. They are probed meanwhile, five times at least (see stall).
+	silenceMax = 35 * time.Second
 )
 
 // hunt is the part of a want that asks around.
@@ -141,11 +142,12 @@ func (m *Machine) unasked(w *want) []*remote {
 	return list
 }
 
-// hopeful tells whether a peer may still answer, or is tried again after it fell
-// silent; but not if that was in vain too often.
+// hopeful tells whether a peer may still answer, or is busy with other wants. One
+// that has fallen silent gives hope again when it has answered something; that
+// it is probed does not, or the pauses between probes would add to silenceMax.
 func (w *want) hopeful() bool {
 	for _, a := range w.asks {
-		if a.r.stalls < stallsMax && (a.state.open() || a.state != saidDont && len(a.r.assigned) > 0) {
+		if a.r.stalls == 0 && (a.state.open() || a.state != saidDont && len(a.r.assigned) > 0) {
 			return true
 		}
 	}

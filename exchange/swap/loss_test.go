@@ -107,3 +107,34 @@ func TestNeverSent(t *testing.T) {
 		})
 	}
 }
+
+// TestMutePeer: the only peer answers nothing at all. That is known soon, and
+// later than a peer that comes back after a long silence is given up.
+func TestMutePeer(t *testing.T) {
+	for seed := range uint64(8) {
+		for _, n := range []int{1, 32} {
+			s := newSim(t, seed)
+			get, peer := s.node(50*ms, 100*mbps, n == 1), s.node(50*ms, 100*mbps, false)
+			peer.lie = mute
+			s.connect(get, peer)
+			began := s.now
+			get.want(1, s.blocks(n, 4<<10)...)
+			s.run(5*time.Minute, get.done)
+			if took := s.now.Sub(began); took > 40*time.Second || len(get.failed) != n {
+				t.Errorf("seed %d: %d of %d wants failed after %v", seed, len(get.failed), n, took)
+			}
+		}
+		s := newSim(t, seed)
+		get, peer := s.node(50*ms, 100*mbps, false), s.node(50*ms, 100*mbps, false)
+		s.connect(get, peer)
+		cids := s.blocks(100, 4<<10, peer)
+		began := s.now
+		get.want(1, cids...)
+		peer.lie = mute
+		s.after(22*time.Second, func() { peer.lie = honest })
+		s.run(5*time.Minute, get.done)
+		if len(get.got) != len(cids) {
+			t.Errorf("seed %d: got %d of %d after %v from a peer that was silent for 22 s", seed, len(get.got), len(cids), s.now.Sub(began))
+		}
+	}
+}

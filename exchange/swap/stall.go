@@ -6,8 +6,11 @@ import (
 )
 
 const (
-	stallsMax = 5 // doublings of the backoff after a stall
+	// stallTime is the backoff after a stall, doubled with each further one until
+	// there were stallsMax. The longest is well below silenceMax: a peer that comes
+	// back before that is noticed before it is given up.
 	stallTime = time.Second
+	stallsMax = 4
 	// probeWants is how many wants a probe has: more than one, as what is asked
 	// for may be lost while the peer is fine.
 	probeWants = 3
