@@ -22,23 +22,24 @@ var arrows = map[string][]string{
 	"directio":               {},
 	"blockstore/disk/volume": {},
 
-	"dht/keyspace":  {},
-	"unixfs":        {"block", "unixfs/shard"},
-	"unixfs/shard":  {"block"},
-	"blockstore":    {"block"},
-	"exchange/wire": {"block"},
-	"exchange/swap": {"block"},
+	"dht/keyspace":             {},
+	"unixfs":                   {"block", "unixfs/shard"},
+	"unixfs/shard":             {"block"},
+	"blockstore":               {"block"},
+	"blockstore/disk/badgerdb": {"blockstore/disk/volume"},
+	"exchange/wire":            {"block"},
+	"exchange/swap":            {"block"},
 
 	"blockstore/storetest": {"block", "blockstore"},
-	"blockstore/disk":      {"block", "blockstore", "directio", "blockstore/disk/volume"},
+	"blockstore/disk":      {"block", "blockstore", "directio", "blockstore/disk/badgerdb", "blockstore/disk/volume"},
 	"dht":                  {"dht/keyspace"},
 	"exchange":             {"block", "blockstore", "exchange/wire", "exchange/swap"},
 	"gossip":               {},
 
-	"node": {"block", "blockstore", "blockstore/disk", "unixfs", "exchange", "dht", "gossip"},
+	"node": {"block", "blockstore", "blockstore/disk", "blockstore/disk/badgerdb", "unixfs", "exchange", "dht", "gossip"},
 
 	"gateway":     {"block"},
-	"control":     {"node", "block", "unixfs", "exchange", "blockstore/disk"}, // names the errors of all
+	"control":     {"node", "block", "unixfs", "unixfs/codec", "exchange", "blockstore/disk", "blockstore/disk/badgerdb"}, // names the errors of all
 	"cmd/p2pnode": {"node", "gateway", "control", "block", "unixfs", "directio"},
 }
 
@@ -49,7 +50,7 @@ var open = []string{"testground"}
 // ends in "$" stands for that package alone, any other for all below it too.
 var doors = map[string][]string{
 	"github.com/ipfs/boxo":                {"gateway"},
-	"github.com/dgraph-io/badger":         {"blockstore/disk", "node"},
+	"github.com/dgraph-io/badger":         {"blockstore/disk", "blockstore/disk/badgerdb", "node"},
 	"github.com/libp2p/go-libp2p$":        {"node"}, // libp2p.New
 	"github.com/libp2p/go-libp2p-kad-dht": {"dht"},
 	"github.com/libp2p/go-libp2p-pubsub":  {"gossip"},
@@ -61,7 +62,7 @@ var doors = map[string][]string{
 // so that a script or a seed decides everything they do. unixfs and
 // blockstore.Mem read no clock either, but unixfs hashes on all cores.
 var (
-	noGoroutines = []string{"block", "blockstore", "exchange/wire", "exchange/swap", "dht/keyspace"}
+	noGoroutines = []string{"block", "blockstore", "unixfs/codec", "exchange/wire", "exchange/swap", "dht/keyspace"}
 	noClock      = append([]string{"unixfs", "unixfs/shard"}, noGoroutines...)
 )
 

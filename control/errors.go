@@ -8,8 +8,10 @@ import (
 
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/blockstore/disk"
+	"github.com/p2pnode/p2pnode/blockstore/disk/badgerdb"
 	"github.com/p2pnode/p2pnode/node"
 	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/codec"
 )
 
 // Code is the class of an error. It is the exit code of the command line, and
@@ -81,9 +83,9 @@ func classes() []class {
 		{CodeFull, "free some space; p2pnode gc removes what is not pinned", true, is(disk.ErrFull, syscall.ENOSPC)},
 		{CodeGeneral, "the repo is on a read-only file system: it can be read, and nothing else", false, is(node.ErrReadOnly)},
 		{CodeCorrupt, "run p2pnode verify; damaged blocks are fetched again when a peer has them", false, corrupt},
-		{CodeCorrupt, "", false, as[*unixfs.FormatError]},
+		{CodeCorrupt, "", false, as[*codec.FormatError]},
 		{CodeCorrupt, "", false, is(node.ErrCAR)},
-		{CodeCorrupt, "keep a copy of the repo; the files in its blocks/segments are CARs, which p2pnode car import reads", false, is(disk.ErrDamaged)},
+		{CodeCorrupt, "keep a copy of the repo; the files in its blocks/segments are CARs, which p2pnode car import reads", false, is(badgerdb.ErrDamaged)},
 		{CodeTimeout, "try a longer --timeout", true, is(context.DeadlineExceeded)},
 		{CodeNotFound, "", false, as[*unixfs.NoLinkError]},
 		{CodeNotFound, "", false, as[*unixfs.NotDirError]},

@@ -13,7 +13,7 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/ipfs/go-cid"
 
-	"github.com/p2pnode/p2pnode/blockstore/disk"
+	"github.com/p2pnode/p2pnode/blockstore/disk/badgerdb"
 	"github.com/p2pnode/p2pnode/node"
 )
 
@@ -81,7 +81,7 @@ func TestOpenRefusesDamagedState(t *testing.T) {
 	}
 	for range 2 {
 		n, err := node.Open(t.Context(), node.Options{Repo: dir, Offline: true})
-		if !errors.Is(err, disk.ErrDamaged) {
+		if !errors.Is(err, badgerdb.ErrDamaged) {
 			t.Errorf("got %v, want ErrDamaged", err)
 		}
 		if err == nil {

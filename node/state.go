@@ -12,7 +12,7 @@ import (
 	ds "github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/query"
 
-	"github.com/p2pnode/p2pnode/blockstore/disk"
+	"github.com/p2pnode/p2pnode/blockstore/disk/badgerdb"
 )
 
 // Sizes in bytes.
@@ -52,7 +52,7 @@ func openState(dir string) (*state, error) {
 		WithMetricsEnabled(false).
 		WithChecksumVerificationMode(badgeropts.OnTableRead).
 		WithLogger(nil)
-	db, err := disk.OpenBadger(o)
+	db, err := badgerdb.Open(o)
 	if err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}

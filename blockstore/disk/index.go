@@ -13,6 +13,8 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/ipfs/go-cid"
+
+	"github.com/p2pnode/p2pnode/blockstore/disk/badgerdb"
 )
 
 // The index says where each block is. Its keys are
@@ -107,8 +109,8 @@ func openIndex(dir string, log *slog.Logger, sync bool) (*index, error) {
 		WithNumVersionsToKeep(1).
 		WithDetectConflicts(false). // one writer
 		WithMetricsEnabled(false).
-		WithChecksumVerificationMode(options.NoVerification) // OpenBadger has, just now
-	db, err := OpenBadger(o)
+		WithChecksumVerificationMode(options.NoVerification) // badgerdb has, just now
+	db, err := badgerdb.Open(o)
 	if err != nil {
 		return nil, err
 	}

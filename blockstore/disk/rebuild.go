@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/p2pnode/p2pnode/blockstore/disk/badgerdb"
 	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
 )
 
@@ -191,7 +192,7 @@ func hasFiles(dir string) bool {
 // openBadger opens the index in dir. Damage is ErrIndex, other trouble is not.
 func (s *Store) openBadger(dir string, sync bool) (*index, error) {
 	x, err := openIndex(dir, s.opts.Logger, sync)
-	if errors.Is(err, ErrDamaged) {
+	if errors.Is(err, badgerdb.ErrDamaged) {
 		return nil, fmt.Errorf("open index: %w: %w", ErrIndex, err)
 	}
 	if err != nil {

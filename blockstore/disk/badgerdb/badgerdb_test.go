@@ -1,16 +1,19 @@
-package disk_test
+package badgerdb_test
 
 import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
 
-	"github.com/p2pnode/p2pnode/blockstore/disk"
+	"github.com/p2pnode/p2pnode/blockstore/disk/badgerdb"
+	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
 )
 
 // bigBytes is the size in bytes of a log or a table that was given its size, but
@@ -51,7 +54,7 @@ func killedBadger(t *testing.T) string {
 func mustHold(t *testing.T, dir string) {
 	t.Helper()
 	for range 2 {
-		db, err := disk.OpenBadger(badgerOptions(dir))
+		db, err := badgerdb.Open(badgerOptions(dir))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,9 +70,9 @@ func mustHold(t *testing.T, dir string) {
 	}
 }
 
-// TestOpenBadgerAfterCrash leaves what a kill or a power loss can leave between
+// TestOpenAfterCrash leaves what a kill or a power loss can leave between
 // two steps of badger's, and expects it to open with all that it held.
-func TestOpenBadgerAfterCrash(t *testing.T) {
+func TestOpenAfterCrash(t *testing.T) {
 	killed := killedBadger(t)
 	for name, leftover := range map[string]struct {
 		file string
@@ -102,8 +105,8 @@ func TestOpenBadgerAfterCrash(t *testing.T) {
 	}
 }
 
-// TestOpenBadgerKillsAtBirth leaves a database that was killed while it was made.
-func TestOpenBadgerKillsAtBirth(t *testing.T) {
+// TestOpenKillsAtBirth leaves a database that was killed while it was made.
+func TestOpenKillsAtBirth(t *testing.T) {
 	for _, files := range [][]string{
 		{"LOCK"},
 		{"LOCK", "MANIFEST-REWRITE"},
@@ -116,7 +119,7 @@ func TestOpenBadgerKillsAtBirth(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			db, err := disk.OpenBadger(badgerOptions(dir))
+			db, err := badgerdb.Open(badgerOptions(dir))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -127,8 +130,8 @@ func TestOpenBadgerKillsAtBirth(t *testing.T) {
 	}
 }
 
-// TestOpenBadgerRefuses: what a crash cannot have done is said, and made no worse.
-func TestOpenBadgerRefuses(t *testing.T) {
+// TestOpenRefuses: what a crash cannot have done is said, and made no worse.
+func TestOpenRefuses(t *testing.T) {
 	killed := killedBadger(t)
 	for name, damage := range map[string]func(dir string) error{
 		"no manifest":      func(dir string) error { return remove(dir, "MANIFEST") },
@@ -142,26 +145,26 @@ func TestOpenBadgerRefuses(t *testing.T) {
 			if err := damage(dir); err != nil {
 				t.Fatal(err)
 			}
-			before := names(dir)
+			before := names(t, dir)
 			for range 2 {
-				db, err := disk.OpenBadger(badgerOptions(dir))
-				if !errors.Is(err, disk.ErrDamaged) {
+				db, err := badgerdb.Open(badgerOptions(dir))
+				if !errors.Is(err, badgerdb.ErrDamaged) {
 					t.Fatalf("got %v, want ErrDamaged", err)
 				}
 				if db != nil {
 					t.Fatal("and a database")
 				}
 			}
-			if after := names(dir); after != before {
+			if after := names(t, dir); after != before {
 				t.Errorf("files before: %s; after: %s", before, after)
 			}
 		})
 	}
 }
 
-// TestOpenBadgerOnFullDisk: there may be no byte left, or no inode, and of the
+// TestOpenOnFullDisk: there may be no byte left, or no inode, and of the
 // latter badger keeps only the text.
-func TestOpenBadgerOnFullDisk(t *testing.T) {
+func TestOpenOnFullDisk(t *testing.T) {
 	for name, size := range map[string]string{"no bytes": "4m", "no inodes": "64m,nr_inodes=3"} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -174,10 +177,85 @@ func TestOpenBadgerOnFullDisk(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 8<<20), 0o600); name == "no bytes" && !errors.Is(err, syscall.ENOSPC) {
 				t.Fatalf("fill the disk: %v", err)
 			}
-			_, err := disk.OpenBadger(badgerOptions(filepath.Join(dir, "db")))
-			if !errors.Is(err, disk.ErrFull) || errors.Is(err, disk.ErrDamaged) {
+			_, err := badgerdb.Open(badgerOptions(filepath.Join(dir, "db")))
+			if !errors.Is(err, volume.ErrFull) || errors.Is(err, badgerdb.ErrDamaged) {
 				t.Errorf("got %v, want ErrFull", err)
 			}
 		})
 	}
+}
+
+// image copies a database as it is: while it is open and at rest, that is what a
+// kill would leave.
+func image(t *testing.T, dir string) string {
+	t.Helper()
+	for {
+		dst := filepath.Join(t.TempDir(), "image")
+		before := names(t, dir)
+		err := os.CopyFS(dst, os.DirFS(dir))
+		if names(t, dir) != before {
+			continue // badger wrote a table meanwhile: this is no one moment
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dst
+	}
+}
+
+// names lists the files of a database.
+func names(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("files of %s: %v, %v", dir, files, err)
+	}
+	return strings.Join(files, " ")
+}
+
+func overwrite(dir, pattern string) error {
+	return each(dir, pattern, func(path string) error {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for i := range data {
+			data[i] ^= 0x55
+		}
+		return os.WriteFile(path, data, 0o600)
+	})
+}
+
+func remove(dir, pattern string) error { return each(dir, pattern, os.Remove) }
+
+func each(dir, pattern string, do func(path string) error) error {
+	files, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err == nil && len(files) == 0 {
+		err = errors.New("no file " + pattern)
+	}
+	for _, f := range files {
+		err = errors.Join(err, do(f))
+	}
+	return err
+}
+
+// mount mounts a file system of the given size in bytes; false without the right to.
+func mount(t *testing.T, dir, size string) bool {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Log("not root: nothing can be mounted, so this is not tested here")
+		if os.Getenv("CI") != "" {
+			t.Error("the CI must run this as root")
+		}
+		return false
+	}
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size="+size, "tmpfs", dir).CombinedOutput(); err != nil {
+		t.Fatalf("mount: %v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", "-l", dir).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	return true
 }

@@ -1,4 +1,15 @@
-package disk
+// Package badgerdb opens badger databases, whatever a crash left in their folders,
+// and says what is wrong with those that it cannot open.
+//
+// It is not a layer above badger: what it returns is a *badger.DB. It repairs
+// nothing and rebuilds nothing; that is for those who know what is inside.
+//
+// Invariant: what was acknowledged by a commit with SyncWrites is in the database
+// that is returned; or there is an error, and nothing of it was removed.
+//
+// Sources: badger v4.9, for what it does and in what order: db.go (Open),
+// memtable.go, value.go, manifest.go, levels.go and table/table.go.
+package badgerdb
 
 import (
 	"errors"
@@ -19,9 +30,9 @@ import (
 // what badger has written.
 var ErrDamaged = errors.New("database is damaged")
 
-// OpenBadger opens the badger database in o.Dir, which nobody else may have
+// Open opens the badger database in o.Dir, which nobody else may have
 // open, whatever a crash has left there; and it names what is wrong if it
-// cannot: ErrFull, a syscall.Errno, or ErrDamaged. It expects one folder for
+// cannot: volume.ErrFull, a syscall.Errno, or ErrDamaged. It expects one folder for
 // everything, no encryption and no compression.
 //
 // It differs from badger.Open in what badger gets wrong:
@@ -33,9 +44,9 @@ var ErrDamaged = errors.New("database is damaged")
 //   - Without its manifest, badger takes all its tables for leftovers, removes
 //     them and reports success; here it is ErrDamaged, and nothing is touched.
 //   - It writes through maps of sparse files, to which a full disk is SIGBUS; here
-//     half a memtable must be free, or it is ErrFull.
+//     half a memtable must be free, or it is volume.ErrFull.
 //   - Of the cause of an error badger keeps only the text; here errors.Is works.
-func OpenBadger(o badger.Options) (db *badger.DB, err error) {
+func Open(o badger.Options) (db *badger.DB, err error) {
 	defer func() {
 		if p := recover(); p != nil { // some kinds of damage
 			db, err = nil, fmt.Errorf("open database %s: %v: %w", o.Dir, p, ErrDamaged)
@@ -150,18 +161,18 @@ func explain(err error) error {
 	if errors.Is(err, ErrDamaged) || strings.Contains(text, "directory lock") || strings.Contains(text, "lock file") {
 		return err
 	}
-	if errors.Is(err, ErrFull) {
+	if errors.Is(err, volume.ErrFull) {
 		return err
 	}
 	if volume.IsFull(err) {
-		return fmt.Errorf("%w: %w", ErrFull, err)
+		return fmt.Errorf("%w: %w", volume.ErrFull, err)
 	}
 	for _, cause := range volume.OuterCauses() {
 		if !errors.Is(err, cause) && !strings.Contains(text, cause.Error()) {
 			continue
 		}
 		if volume.IsFull(cause) {
-			return fmt.Errorf("%w: %w", ErrFull, &causedError{err, cause})
+			return fmt.Errorf("%w: %w", volume.ErrFull, &causedError{err, cause})
 		}
 		return &causedError{err, cause}
 	}
