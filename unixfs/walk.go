@@ -2,6 +2,7 @@ package unixfs
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 
@@ -107,8 +108,23 @@ func (w *walk) await() error {
 	case <-w.wake:
 		return nil
 	case <-w.done:
-		return w.cause()
+		return w.ended()
 	}
+}
+
+// ended is why the walk was ended from outside: as the block that the consumer
+// waits for tells it, which knows what was tried to get it, else the bare cause.
+func (w *walk) ended() error {
+	w.wg.Wait() // Gets end with the context
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	cause := w.cause()
+	for it := w.f.first(); it != nil && it != &w.f.ring; it = it.right {
+		if it.err != nil && errors.Is(it.err, cause) {
+			return it.err
+		}
+	}
+	return cause
 }
 
 // poll is next without the waiting: nil, nil says that the next block is still

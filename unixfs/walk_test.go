@@ -335,3 +335,72 @@ func TestFetchVisitsOnce(t *testing.T) {
 		t.Errorf("to a depth of 2: %+v, %v", totals, err)
 	}
 }
+
+// explained tells what it was doing when the time was over.
+type explained struct {
+	g       block.Getter
+	missing cid.Cid
+}
+
+type phaseError struct{ error }
+
+func (e phaseError) Unwrap() error { return e.error }
+func (phaseError) Phase() string   { return "searching" }
+
+func (e explained) Get(ctx context.Context, c cid.Cid) (block.Block, error) {
+	if c != e.missing {
+		return e.g.Get(ctx, c)
+	}
+	<-ctx.Done()
+	return block.Block{}, phaseError{ctx.Err()}
+}
+
+// TestTimeoutInTheMiddle: whoever reads learns what was waited for, wherever it
+// was waited for.
+func TestTimeoutInTheMiddle(t *testing.T) {
+	m := newMemory()
+	data := make([]byte, 10_000)
+	for i := range data {
+		data[i] = byte(i * i >> 8)
+	}
+	var last cid.Cid
+	root := must[unixfs.Link](t)(unixfs.BuildFile(t.Context(), m, bytes.NewReader(data), unixfs.BuildOptions{Profile: tiny()}))
+	for c := range m.m {
+		if c.Type() == cid.Raw {
+			last = c
+		}
+	}
+	g := explained{m, last}
+	check := func(what string, err error) {
+		t.Helper()
+		var phase interface{ Phase() string }
+		if !errors.As(err, &phase) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			f := must[*unixfs.File](t)(unixfs.Open(ctx, g, root.Cid))
+			_, err := f.WriteTo(io.Discard)
+			check("file", err)
+			_ = f.Close()
+
+			ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			w := unixfs.NewWalker(ctx, g, root.Cid, unixfs.WalkOptions{})
+			if _, err := w.Next(); err != nil {
+				t.Fatal(err)
+			}
+			_, err = w.WriteTo(io.Discard)
+			check("walker", err)
+			_ = w.Close()
+
+			ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err = unixfs.Fetch(ctx, g, root.Cid, unixfs.FetchOptions{})
+			check("fetch", err)
+		})
+	}
+}
