@@ -23,7 +23,8 @@ var arrows = map[string][]string{
 	"blockstore/disk/volume": {},
 
 	"dht/keyspace":             {},
-	"unixfs":                   {"block", "unixfs/shard"},
+	"unixfs":                   {"block", "unixfs/codec", "unixfs/shard"},
+	"unixfs/codec":             {"block"},
 	"unixfs/shard":             {"block"},
 	"blockstore":               {"block"},
 	"blockstore/disk/badgerdb": {"blockstore/disk/volume"},
@@ -36,7 +37,7 @@ var arrows = map[string][]string{
 	"exchange":             {"block", "blockstore", "exchange/wire", "exchange/swap"},
 	"gossip":               {},
 
-	"node": {"block", "blockstore", "blockstore/disk", "blockstore/disk/badgerdb", "unixfs", "exchange", "dht", "gossip"},
+	"node": {"block", "blockstore", "blockstore/disk", "blockstore/disk/badgerdb", "unixfs", "unixfs/codec", "exchange", "dht", "gossip"},
 
 	"gateway":     {"block"},
 	"control":     {"node", "block", "unixfs", "unixfs/codec", "exchange", "blockstore/disk", "blockstore/disk/badgerdb"}, // names the errors of all

@@ -13,6 +13,7 @@ import (
 	"github.com/p2pnode/p2pnode/exchange"
 	"github.com/p2pnode/p2pnode/node"
 	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/codec"
 )
 
 // Every typed error that a user may meet has the exit code that is documented.
@@ -38,7 +39,7 @@ func TestExplain(t *testing.T) {
 		{&block.MismatchError{}, control.CodeCorrupt},
 		{block.ErrNotFound, control.CodeNotFound},
 		{&exchange.NotFoundError{}, control.CodeNotFound},
-		{&unixfs.FormatError{}, control.CodeCorrupt},
+		{&codec.FormatError{}, control.CodeCorrupt},
 		{&unixfs.NoLinkError{}, control.CodeNotFound},
 		{&unixfs.NotDirError{}, control.CodeNotFound},
 		{&unixfs.PathError{}, control.CodeUsage},

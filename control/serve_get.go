@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/codec"
 )
 
 // sizeHeader tells how many bytes a file, or the part of it that was asked for,
@@ -66,7 +67,7 @@ func writeEntry(out *tar.Writer, e *unixfs.Entry, tree *unixfs.Walker) error {
 		return out.WriteHeader(h)
 	case unixfs.TypeSymlink:
 		if e.Size > targetSizeMax {
-			return &unixfs.FormatError{Cid: e.Cid, What: fmt.Sprintf("symlink to a path of %d bytes", e.Size)}
+			return &codec.FormatError{Cid: e.Cid, What: fmt.Sprintf("symlink to a path of %d bytes", e.Size)}
 		}
 		target, err := io.ReadAll(tree)
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/codec"
 )
 
 // carRootsMax bounds the roots that an import may pin.
@@ -81,7 +82,7 @@ func (n *Node) eachBlock(ctx context.Context, s *Session, root cid.Cid, visit fu
 				return err
 			}
 		}
-		links, err := unixfs.Links(b)
+		links, err := codec.Links(b)
 		if err != nil {
 			return err
 		}

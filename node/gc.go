@@ -8,7 +8,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/p2pnode/p2pnode/block"
-	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/codec"
 )
 
 // sweepBatch is how many blocks are judged and deleted while users of the
@@ -178,7 +178,7 @@ func (m marks) walk(ctx context.Context, g block.Getter, root cid.Cid, partial b
 		if err != nil {
 			return err
 		}
-		links, err := unixfs.Links(b)
+		links, err := codec.Links(b)
 		if err != nil {
 			return err
 		}

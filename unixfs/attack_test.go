@@ -16,25 +16,18 @@ import (
 
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/codec"
 	"github.com/p2pnode/p2pnode/unixfs/shard"
 )
 
-const (
-	typeDir     = 1
-	typeFile    = 2
-	typeMeta    = 3
-	typeSymlink = 4
-	typeShard   = 5
-)
-
-func put(t testing.TB, m *memory, codec uint64, data []byte) cid.Cid {
+func put(t testing.TB, m *memory, code uint64, data []byte) cid.Cid {
 	t.Helper()
-	b := must[block.Block](t)(block.New(data, block.Prefix{Codec: codec}))
+	b := must[block.Block](t)(block.New(data, block.Prefix{Codec: code}))
 	m.Put(context.Background(), b)
 	return b.Cid()
 }
 
-func putNode(t testing.TB, m *memory, n unixfs.Node, links ...unixfs.LinkRef) cid.Cid {
+func putNode(t testing.TB, m *memory, n node, links ...codec.Link) cid.Cid {
 	t.Helper()
 	return put(t, m, cid.DagProtobuf, n.Encode(links...))
 }
@@ -59,10 +52,10 @@ func drain(m block.Getter, c cid.Cid, o unixfs.WalkOptions) (entries int, err er
 
 func TestLiesAboutSizes(t *testing.T) {
 	m := newMemory()
-	leaf := unixfs.LinkRef{Cid: put(t, m, cid.Raw, []byte("hello")), Tsize: 5}
-	wrapped := unixfs.LinkRef{Cid: putNode(t, m, unixfs.Node{Type: typeFile, Data: []byte("hello"), Size: 5}), Tsize: 13}
-	file := func(size uint64, sizes ...uint64) unixfs.Node {
-		return unixfs.Node{Type: typeFile, Size: size, BlockSizes: sizes}
+	leaf := codec.Link{Cid: put(t, m, cid.Raw, []byte("hello")), Tsize: 5}
+	wrapped := codec.Link{Cid: putNode(t, m, node{Type: codec.TypeFile, Data: []byte("hello"), Size: 5}), Tsize: 13}
+	file := func(size uint64, sizes ...uint64) node {
+		return node{Type: codec.TypeFile, Size: size, BlockSizes: sizes}
 	}
 	for name, root := range map[string]cid.Cid{
 		"leaf shorter than declared": putNode(t, m, file(6, 6), leaf),
@@ -73,14 +66,14 @@ func TestLiesAboutSizes(t *testing.T) {
 		"fewer sizes than links":     putNode(t, m, file(5, 5), leaf, leaf),
 		"more sizes than links":      putNode(t, m, file(10, 5, 5), leaf),
 		"sum overflows":              putNode(t, m, file(4, math.MaxUint64, 5), leaf, leaf),
-		"data and size differ":       putNode(t, m, unixfs.Node{Type: typeFile, Data: []byte("abc"), Size: 4}),
-		"metadata":                   putNode(t, m, unixfs.Node{Type: typeMeta}),
-		"a directory as part":        putNode(t, m, file(5, 5), unixfs.LinkRef{Cid: putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true})}),
-		"symlink with links":         putNode(t, m, unixfs.Node{Type: typeSymlink, NoSize: true}, leaf),
+		"data and size differ":       putNode(t, m, node{Type: codec.TypeFile, Data: []byte("abc"), Size: 4}),
+		"metadata":                   putNode(t, m, node{Type: codec.TypeMetadata}),
+		"a directory as part":        putNode(t, m, file(5, 5), codec.Link{Cid: putNode(t, m, node{Type: codec.TypeDir, NoSize: true})}),
+		"symlink with links":         putNode(t, m, node{Type: codec.TypeSymlink, NoSize: true}, leaf),
 		"not dag-pb":                 put(t, m, cid.DagProtobuf, []byte("hello")),
 		"no UnixFS inside":           put(t, m, cid.DagProtobuf, nil),
 	} {
-		var bad *unixfs.FormatError
+		var bad *codec.FormatError
 		if _, err := drain(m, root, unixfs.WalkOptions{}); !errors.As(err, &bad) || !bad.Cid.Defined() {
 			t.Errorf("%s: Walker: %v", name, err)
 		}
@@ -100,15 +93,15 @@ func TestUnknownCodec(t *testing.T) {
 	m := newMemory()
 	const dagJOSE = 0x85
 	c := put(t, m, dagJOSE, []byte("hello"))
-	root := putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true}, unixfs.LinkRef{Name: "x", Cid: c})
-	var codec *unixfs.CodecError
-	if _, err := drain(m, root, unixfs.WalkOptions{}); !errors.As(err, &codec) || !codec.Cid.Equals(c) {
+	root := putNode(t, m, node{Type: codec.TypeDir, NoSize: true}, codec.Link{Name: "x", Cid: c})
+	var bad *codec.CodecError
+	if _, err := drain(m, root, unixfs.WalkOptions{}); !errors.As(err, &bad) || !bad.Cid.Equals(c) {
 		t.Errorf("Walker: %v", err)
 	}
-	if _, err := unixfs.Fetch(context.Background(), m, root, unixfs.FetchOptions{}); !errors.As(err, &codec) {
+	if _, err := unixfs.Fetch(context.Background(), m, root, unixfs.FetchOptions{}); !errors.As(err, &bad) {
 		t.Errorf("Fetch: %v", err)
 	}
-	if _, err := unixfs.Stat(context.Background(), m, c); !errors.As(err, &codec) {
+	if _, err := unixfs.Stat(context.Background(), m, c); !errors.As(err, &bad) {
 		t.Errorf("Stat: %v", err)
 	}
 }
@@ -117,9 +110,9 @@ func TestNamesThatLeadOut(t *testing.T) {
 	m := newMemory()
 	leaf := put(t, m, cid.Raw, []byte("x"))
 	for _, name := range []string{"", ".", "..", "a/b", "/etc/passwd", "a\x00b", "../x"} {
-		dir := unixfs.Node{Type: typeDir, NoSize: true}
-		root := putNode(t, m, dir, unixfs.LinkRef{Name: name, Cid: leaf}, unixfs.LinkRef{Name: "fine", Cid: leaf, Tsize: 1})
-		var bad *unixfs.FormatError
+		dir := node{Type: codec.TypeDir, NoSize: true}
+		root := putNode(t, m, dir, codec.Link{Name: name, Cid: leaf}, codec.Link{Name: "fine", Cid: leaf, Tsize: 1})
+		var bad *codec.FormatError
 		if n, err := drain(m, root, unixfs.WalkOptions{}); !errors.As(err, &bad) || n != 1 {
 			t.Errorf("%q: Walker: %d, %v", name, n, err)
 		}
@@ -134,8 +127,8 @@ func TestNamesThatLeadOut(t *testing.T) {
 			t.Errorf("%q: List stops after %q", name, names)
 		}
 	}
-	twice := putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true},
-		unixfs.LinkRef{Name: "b", Cid: leaf}, unixfs.LinkRef{Name: "a", Cid: leaf}, unixfs.LinkRef{Name: "b", Cid: leaf})
+	twice := putNode(t, m, node{Type: codec.TypeDir, NoSize: true},
+		codec.Link{Name: "b", Cid: leaf}, codec.Link{Name: "a", Cid: leaf}, codec.Link{Name: "b", Cid: leaf})
 	if n, err := drain(m, twice, unixfs.WalkOptions{}); err == nil || n != 3 {
 		t.Errorf("a name twice: %d, %v", n, err)
 	}
@@ -143,12 +136,12 @@ func TestNamesThatLeadOut(t *testing.T) {
 
 func TestBombs(t *testing.T) {
 	m := newMemory()
-	leaf := unixfs.LinkRef{Cid: put(t, m, cid.Raw, make([]byte, 1000)), Tsize: 1000}
+	leaf := codec.Link{Cid: put(t, m, cid.Raw, make([]byte, 1000)), Tsize: 1000}
 	// 2^60 bytes of file in 60 nodes.
 	file, size := leaf, uint64(1000)
 	for range 40 {
-		n := unixfs.Node{Type: typeFile, Size: 2 * size, BlockSizes: []uint64{size, size}}
-		file, size = unixfs.LinkRef{Cid: putNode(t, m, n, file, file), Tsize: 2 * size}, 2*size
+		n := node{Type: codec.TypeFile, Size: 2 * size, BlockSizes: []uint64{size, size}}
+		file, size = codec.Link{Cid: putNode(t, m, n, file, file), Tsize: 2 * size}, 2*size
 	}
 	var limit *unixfs.LimitError
 	if _, err := drain(m, file.Cid, unixfs.WalkOptions{BytesMax: 1 << 20}); !errors.As(err, &limit) {
@@ -158,22 +151,22 @@ func TestBombs(t *testing.T) {
 		t.Errorf("fetch: %+v, %v", totals, err)
 	}
 	// A file deeper than sense, one byte wide.
-	deep := unixfs.LinkRef{Cid: put(t, m, cid.Raw, []byte("x")), Tsize: 1}
+	deep := codec.Link{Cid: put(t, m, cid.Raw, []byte("x")), Tsize: 1}
 	for range unixfs.FileDepthMax + 1 {
-		deep.Cid = putNode(t, m, unixfs.Node{Type: typeFile, Size: 1, BlockSizes: []uint64{1}}, deep)
+		deep.Cid = putNode(t, m, node{Type: codec.TypeFile, Size: 1, BlockSizes: []uint64{1}}, deep)
 	}
-	var bad *unixfs.FormatError
+	var bad *codec.FormatError
 	if _, err := drain(m, deep.Cid, unixfs.WalkOptions{}); !errors.As(err, &bad) {
 		t.Errorf("deep file: %v", err)
 	}
 	// 10^30 directories in 30 blocks.
-	dir := putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true})
+	dir := putNode(t, m, node{Type: codec.TypeDir, NoSize: true})
 	for range 30 {
-		var links []unixfs.LinkRef
+		var links []codec.Link
 		for _, name := range strings.Split("abcdefghij", "") {
-			links = append(links, unixfs.LinkRef{Name: name, Cid: dir, Tsize: 100})
+			links = append(links, codec.Link{Name: name, Cid: dir, Tsize: 100})
 		}
-		dir = putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true}, links...)
+		dir = putNode(t, m, node{Type: codec.TypeDir, NoSize: true}, links...)
 	}
 	if n, err := drain(m, dir, unixfs.WalkOptions{LinksMax: 10_000}); !errors.As(err, &limit) || n > 10_000 {
 		t.Errorf("directories: %d, %v", n, err)
@@ -182,16 +175,16 @@ func TestBombs(t *testing.T) {
 		t.Errorf("fetch: %+v, %v", totals, err)
 	}
 	// A directory deeper than any path.
-	dir = putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true})
+	dir = putNode(t, m, node{Type: codec.TypeDir, NoSize: true})
 	for range unixfs.DirDepthMax + 1 {
-		dir = putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true}, unixfs.LinkRef{Name: "d", Cid: dir})
+		dir = putNode(t, m, node{Type: codec.TypeDir, NoSize: true}, codec.Link{Name: "d", Cid: dir})
 	}
 	if n, err := drain(m, dir, unixfs.WalkOptions{}); !errors.As(err, &bad) || n < 1000 {
 		t.Errorf("deep directory: %d, %v", n, err)
 	}
 	long := strings.Repeat("n", unixfs.PathSizeMax)
-	dir = putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true}, unixfs.LinkRef{Name: long, Cid: dir})
-	dir = putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true}, unixfs.LinkRef{Name: "x", Cid: dir})
+	dir = putNode(t, m, node{Type: codec.TypeDir, NoSize: true}, codec.Link{Name: long, Cid: dir})
+	dir = putNode(t, m, node{Type: codec.TypeDir, NoSize: true}, codec.Link{Name: "x", Cid: dir})
 	if _, err := drain(m, dir, unixfs.WalkOptions{}); !errors.As(err, &bad) {
 		t.Errorf("long path: %v", err)
 	}
@@ -202,39 +195,39 @@ func TestShardsThatDoNotAddUp(t *testing.T) {
 	leaf := put(t, m, cid.Raw, []byte("x"))
 	w := must[shard.Width](t)(shard.NewWidth(256))
 	slot := w.Slot(shard.Hash("name"), 0)
-	good := unixfs.Node{Type: typeShard, NoSize: true, Data: w.Field([]int{slot}), HashType: shard.HashCode, Fanout: 256}
-	link := unixfs.LinkRef{Name: w.Prefix(slot) + "name", Cid: leaf, Tsize: 1}
+	good := node{Type: codec.TypeShard, NoSize: true, Data: w.Field([]int{slot}), HashType: shard.HashCode, Fanout: 256}
+	link := codec.Link{Name: w.Prefix(slot) + "name", Cid: leaf, Tsize: 1}
 	if n, err := drain(m, putNode(t, m, good, link), unixfs.WalkOptions{}); err != nil || n != 2 {
 		t.Fatalf("lawful node: %d, %v", n, err)
 	}
-	change := func(f func(*unixfs.Node)) unixfs.Node {
+	change := func(f func(*node)) node {
 		n := good
 		f(&n)
 		return n
 	}
 	other := (slot + 1) % 256
 	small := must[shard.Width](t)(shard.NewWidth(16))
-	below := putNode(t, m, unixfs.Node{Type: typeShard, NoSize: true, Data: small.Field([]int{1}), HashType: shard.HashCode, Fanout: 16},
-		unixfs.LinkRef{Name: "1x", Cid: leaf})
+	below := putNode(t, m, node{Type: codec.TypeShard, NoSize: true, Data: small.Field([]int{1}), HashType: shard.HashCode, Fanout: 16},
+		codec.Link{Name: "1x", Cid: leaf})
 	for name, root := range map[string]cid.Cid{
-		"fanout 0":        putNode(t, m, change(func(n *unixfs.Node) { n.Fanout = 0 }), link),
-		"fanout 7":        putNode(t, m, change(func(n *unixfs.Node) { n.Fanout = 7 }), link),
-		"fanout 2^40":     putNode(t, m, change(func(n *unixfs.Node) { n.Fanout = 1 << 40 }), link),
-		"other hash":      putNode(t, m, change(func(n *unixfs.Node) { n.HashType = 0x12 }), link),
-		"empty bit field": putNode(t, m, change(func(n *unixfs.Node) { n.Data = nil }), link),
-		"long bit field":  putNode(t, m, change(func(n *unixfs.Node) { n.Data = make([]byte, 1000) }), link),
-		"too many bits":   putNode(t, m, change(func(n *unixfs.Node) { n.Data = w.Field([]int{slot, other}) }), link),
-		"other bit":       putNode(t, m, change(func(n *unixfs.Node) { n.Data = w.Field([]int{other}) }), link),
-		"no prefix":       putNode(t, m, good, unixfs.LinkRef{Name: "", Cid: leaf}),
-		"wrong slot": putNode(t, m, change(func(n *unixfs.Node) { n.Data = w.Field([]int{other}) }),
-			unixfs.LinkRef{Name: w.Prefix(other) + "name", Cid: leaf}),
-		"a name that leads out": putNode(t, m, change(func(n *unixfs.Node) { n.Data = w.Field([]int{w.Slot(shard.Hash(".."), 0)}) }),
-			unixfs.LinkRef{Name: w.Prefix(w.Slot(shard.Hash(".."), 0)) + "..", Cid: leaf}),
-		"a leaf as node":   putNode(t, m, good, unixfs.LinkRef{Name: w.Prefix(slot), Cid: leaf}),
-		"other width":      putNode(t, m, good, unixfs.LinkRef{Name: w.Prefix(slot), Cid: below}),
-		"a plain dir node": putNode(t, m, good, unixfs.LinkRef{Name: w.Prefix(slot), Cid: putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true})}),
+		"fanout 0":        putNode(t, m, change(func(n *node) { n.Fanout = 0 }), link),
+		"fanout 7":        putNode(t, m, change(func(n *node) { n.Fanout = 7 }), link),
+		"fanout 2^40":     putNode(t, m, change(func(n *node) { n.Fanout = 1 << 40 }), link),
+		"other hash":      putNode(t, m, change(func(n *node) { n.HashType = 0x12 }), link),
+		"empty bit field": putNode(t, m, change(func(n *node) { n.Data = nil }), link),
+		"long bit field":  putNode(t, m, change(func(n *node) { n.Data = make([]byte, 1000) }), link),
+		"too many bits":   putNode(t, m, change(func(n *node) { n.Data = w.Field([]int{slot, other}) }), link),
+		"other bit":       putNode(t, m, change(func(n *node) { n.Data = w.Field([]int{other}) }), link),
+		"no prefix":       putNode(t, m, good, codec.Link{Name: "", Cid: leaf}),
+		"wrong slot": putNode(t, m, change(func(n *node) { n.Data = w.Field([]int{other}) }),
+			codec.Link{Name: w.Prefix(other) + "name", Cid: leaf}),
+		"a name that leads out": putNode(t, m, change(func(n *node) { n.Data = w.Field([]int{w.Slot(shard.Hash(".."), 0)}) }),
+			codec.Link{Name: w.Prefix(w.Slot(shard.Hash(".."), 0)) + "..", Cid: leaf}),
+		"a leaf as node":   putNode(t, m, good, codec.Link{Name: w.Prefix(slot), Cid: leaf}),
+		"other width":      putNode(t, m, good, codec.Link{Name: w.Prefix(slot), Cid: below}),
+		"a plain dir node": putNode(t, m, good, codec.Link{Name: w.Prefix(slot), Cid: putNode(t, m, node{Type: codec.TypeDir, NoSize: true})}),
 	} {
-		var bad *unixfs.FormatError
+		var bad *codec.FormatError
 		if n, err := drain(m, root, unixfs.WalkOptions{}); !errors.As(err, &bad) || n > 1 {
 			t.Errorf("%s: %d, %v", name, n, err)
 		}
@@ -249,16 +242,16 @@ func TestShardBomb(t *testing.T) {
 	for i := range all {
 		all[i] = i
 	}
-	n := unixfs.Node{Type: typeShard, NoSize: true, Data: w.Field(all), HashType: shard.HashCode, Fanout: 256}
+	n := node{Type: codec.TypeShard, NoSize: true, Data: w.Field(all), HashType: shard.HashCode, Fanout: 256}
 	c := put(t, m, cid.Raw, []byte("x"))
 	for range 20 {
-		links := make([]unixfs.LinkRef, 256)
+		links := make([]codec.Link, 256)
 		for i := range links {
-			links[i] = unixfs.LinkRef{Name: w.Prefix(i), Cid: c, Tsize: 20000}
+			links[i] = codec.Link{Name: w.Prefix(i), Cid: c, Tsize: 20000}
 		}
 		c = putNode(t, m, n, links...)
 	}
-	var bad *unixfs.FormatError
+	var bad *codec.FormatError
 	if _, err := drain(m, c, unixfs.WalkOptions{}); !errors.As(err, &bad) || !strings.Contains(err.Error(), shard.ErrDepth.Error()) {
 		t.Errorf("%v", err)
 	}
@@ -363,7 +356,7 @@ func TestGetterAnswersWithAnotherBlock(t *testing.T) {
 func TestInlineBlocks(t *testing.T) {
 	m := newMemory()
 	inline := must[cid.Cid](t)(cid.Prefix{Version: 1, Codec: cid.Raw, MhType: 0, MhLength: -1}.Sum([]byte("inline")))
-	root := putNode(t, m, unixfs.Node{Type: typeDir, NoSize: true}, unixfs.LinkRef{Name: "x", Cid: inline, Tsize: 6})
+	root := putNode(t, m, node{Type: codec.TypeDir, NoSize: true}, codec.Link{Name: "x", Cid: inline, Tsize: 6})
 	if n, err := drain(m, root, unixfs.WalkOptions{}); n != 2 || err != nil {
 		t.Errorf("Walker: %d, %v", n, err)
 	}

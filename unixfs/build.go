@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/unixfs/codec"
 )
 
 // BuildOptions say how a DAG is built. The zero value works.
@@ -89,13 +90,13 @@ type fileBuilder struct {
 
 // level is the node being filled at one height above the leaves.
 type level struct {
-	links []pbLink
+	links []codec.Link
 	sizes []uint64
 }
 
 // part is a finished subtree.
 type part struct {
-	link pbLink
+	link codec.Link
 	size uint64 // bytes of file in it
 }
 
@@ -109,25 +110,24 @@ func (f *fileBuilder) small(ctx context.Context, out *batch, data []byte) (Link,
 		return Link{}, err
 	}
 	f.progress(len(data))
-	root := part{pbLink{cid: b.Cid(), tsize: uint64(b.Size())}, uint64(len(data))}
+	root := part{codec.Link{Cid: b.Cid(), Tsize: uint64(b.Size())}, uint64(len(data))}
 	return f.link(root), out.add(ctx, b)
 }
 
 // leaf names a chunk; only says that it is the whole file.
 func (f *fileBuilder) leaf(data []byte, only bool) (block.Block, error) {
-	stat := only && (unixMode(f.o.Mode) != 0 || !f.o.ModTime.IsZero())
+	stat := only && (f.o.Mode&codec.ModeMask != 0 || !f.o.ModTime.IsZero())
 	if !f.o.Profile.V0 && !stat {
 		return block.New(data, f.o.Profile.leaf())
 	}
-	n := fsNode{typ: nodeFile, data: data, size: uint64(len(data)), hasSize: true}
+	n := codec.Node{Type: codec.TypeFile, Data: data, Size: uint64(len(data)), HasSize: true}
 	if len(data) == 0 {
-		n.data = nil
+		n.Data = nil
 	}
 	if stat {
-		n.mode, n.modTime = f.o.Mode, f.o.ModTime
+		n.Mode, n.ModTime = f.o.Mode, f.o.ModTime
 	}
-	node := pbNode{data: n.encode()}
-	return block.New(node.encode(), f.o.Profile.node())
+	return block.New(n.Encode(), f.o.Profile.node())
 }
 
 // hashing is a chunk on its way through a core.
@@ -210,7 +210,7 @@ func (f *fileBuilder) take(ctx context.Context, out *batch, h *hashing) error {
 	if err := out.add(ctx, h.block); err != nil {
 		return fmt.Errorf("put block of file: %w", err)
 	}
-	leaf := part{pbLink{cid: h.block.Cid(), tsize: uint64(h.block.Size())}, uint64(h.size)}
+	leaf := part{codec.Link{Cid: h.block.Cid(), Tsize: uint64(h.block.Size())}, uint64(h.size)}
 	return f.push(ctx, out, 0, leaf)
 }
 
@@ -237,19 +237,18 @@ func (f *fileBuilder) push(ctx context.Context, out *batch, i int, p part) error
 // close emits the node at level i and empties the level.
 func (f *fileBuilder) close(ctx context.Context, out *batch, i int, root bool) (part, error) {
 	l := &f.levels[i]
-	n := fsNode{typ: nodeFile, hasSize: true, blockSizes: l.sizes}
+	n := codec.Node{Type: codec.TypeFile, HasSize: true, BlockSizes: l.sizes, Links: l.links}
 	for _, s := range l.sizes {
-		n.size += s
+		n.Size += s
 	}
 	if root {
-		n.mode, n.modTime = f.o.Mode, f.o.ModTime
+		n.Mode, n.ModTime = f.o.Mode, f.o.ModTime
 	}
-	node := pbNode{links: l.links, data: n.encode()}
-	b, err := block.New(node.encode(), f.o.Profile.node())
+	b, err := block.New(n.Encode(), f.o.Profile.node())
 	if err != nil {
 		return part{}, err
 	}
-	p := part{pbLink{cid: b.Cid(), tsize: node.tsize(b.Size())}, n.size}
+	p := part{codec.Link{Cid: b.Cid(), Tsize: n.Tsize(b.Size())}, n.Size}
 	l.links, l.sizes = l.links[:0], l.sizes[:0]
 	return p, out.add(ctx, b)
 }
@@ -279,8 +278,8 @@ func (f *fileBuilder) progress(bytes int) {
 
 func (f *fileBuilder) link(root part) Link {
 	return Link{
-		Cid: root.link.cid, Tsize: root.link.tsize, Size: root.size, Type: TypeFile,
-		Mode: goMode(unixMode(f.o.Mode)), ModTime: f.o.ModTime,
+		Cid: root.link.Cid, Tsize: root.link.Tsize, Size: root.size, Type: TypeFile,
+		Mode: f.o.Mode & codec.ModeMask, ModTime: f.o.ModTime,
 	}
 }
 
@@ -299,9 +298,8 @@ func BuildSymlink(ctx context.Context, p block.Putter, target string, o BuildOpt
 }
 
 func buildSymlink(ctx context.Context, out *batch, target string, o BuildOptions) (Link, error) {
-	n := fsNode{typ: nodeSymlink, data: []byte(target), modTime: o.ModTime}
-	node := pbNode{data: n.encode()}
-	b, err := block.New(node.encode(), o.Profile.orDefault().node())
+	n := codec.Node{Type: codec.TypeSymlink, Data: []byte(target), ModTime: o.ModTime}
+	b, err := block.New(n.Encode(), o.Profile.orDefault().node())
 	if err != nil {
 		return Link{}, err
 	}

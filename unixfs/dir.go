@@ -6,9 +6,8 @@ import (
 	"io/fs"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/unixfs/codec"
 	"github.com/p2pnode/p2pnode/unixfs/shard"
 )
 
@@ -16,86 +15,88 @@ import (
 type dirBuilder struct {
 	out     *batch
 	profile Profile
-	links   []pbLink // of entries, named as they are
+	links   []codec.Link // of entries, named as they are
 	mode    fs.FileMode
 	modTime time.Time
 }
 
 func (d *dirBuilder) build(ctx context.Context) (Link, error) {
-	var root pbLink
+	var root codec.Link
 	var err error
 	if d.size() > d.profile.ShardSize {
 		root, err = d.sharded(ctx)
 	} else {
-		n := fsNode{typ: nodeDir, mode: d.mode, modTime: d.modTime}
-		root, err = d.emit(ctx, pbNode{links: d.links, data: n.encode()})
+		root, err = d.emit(ctx, d.plain())
 	}
 	return Link{
-		Cid: root.cid, Tsize: root.tsize, Type: TypeDir,
-		Mode: goMode(unixMode(d.mode)), ModTime: d.modTime,
+		Cid: root.Cid, Tsize: root.Tsize, Type: TypeDir,
+		Mode: d.mode & codec.ModeMask, ModTime: d.modTime,
 	}, err
+}
+
+// plain is the directory as one node.
+func (d *dirBuilder) plain() codec.Node {
+	return codec.Node{Type: codec.TypeDir, Links: d.links, Mode: d.mode, ModTime: d.modTime}
 }
 
 // size estimates the directory for the decision to shard, as IPIP-499 says.
 func (d *dirBuilder) size() int {
-	sum := 0
-	if d.profile.ShardByLinks {
-		for _, l := range d.links {
-			sum += len(l.name) + l.cid.ByteLen()
-		}
-		return sum
+	if !d.profile.ShardByLinks {
+		n := d.plain()
+		return n.EncodedSize()
 	}
-	n := fsNode{typ: nodeDir, mode: d.mode, modTime: d.modTime}
-	sum = 1 + protowire.SizeBytes(len(n.encode()))
+	sum := 0
 	for _, l := range d.links {
-		sum += l.size()
+		sum += len(l.Name) + l.Cid.ByteLen()
 	}
 	return sum
 }
 
-func (d *dirBuilder) emit(ctx context.Context, n pbNode) (pbLink, error) {
-	b, err := block.New(n.encode(), d.profile.node())
+func (d *dirBuilder) emit(ctx context.Context, n codec.Node) (codec.Link, error) {
+	b, err := block.New(n.Encode(), d.profile.node())
 	if err != nil {
-		return pbLink{}, err
+		return codec.Link{}, err
 	}
-	return pbLink{cid: b.Cid(), tsize: n.tsize(b.Size())}, d.out.add(ctx, b)
+	return codec.Link{Cid: b.Cid(), Tsize: n.Tsize(b.Size())}, d.out.add(ctx, b)
 }
 
-func (d *dirBuilder) sharded(ctx context.Context) (pbLink, error) {
+func (d *dirBuilder) sharded(ctx context.Context) (codec.Link, error) {
 	w, err := shard.NewWidth(uint64(d.profile.ShardFanout))
 	if err != nil {
-		return pbLink{}, fmt.Errorf("unixfs profile: %w", err)
+		return codec.Link{}, fmt.Errorf("unixfs profile: %w", err)
 	}
 	names := make([]string, len(d.links))
 	for i, l := range d.links {
-		names[i] = l.name
+		names[i] = l.Name
 	}
 	root, err := w.Build(names)
 	if err != nil {
-		return pbLink{}, err
+		return codec.Link{}, err
 	}
 	return d.shard(ctx, w, root, true)
 }
 
 // shard emits the nodes below n, then n. Only the root carries mode and mtime.
-func (d *dirBuilder) shard(ctx context.Context, w shard.Width, n *shard.Node, root bool) (pbLink, error) {
-	f := fsNode{typ: nodeShard, data: w.Field(n.Slots), hashType: shard.HashCode, fanout: uint64(w.Fanout)}
-	if root {
-		f.mode, f.modTime = d.mode, d.modTime
+func (d *dirBuilder) shard(ctx context.Context, w shard.Width, n *shard.Node, root bool) (codec.Link, error) {
+	node := codec.Node{
+		Type: codec.TypeShard, Data: w.Field(n.Slots), HashType: shard.HashCode, Fanout: uint64(w.Fanout),
+		Links: make([]codec.Link, len(n.Slots)),
 	}
-	node := pbNode{data: f.encode(), links: make([]pbLink, len(n.Slots))}
+	if root {
+		node.Mode, node.ModTime = d.mode, d.modTime
+	}
 	for i, slot := range n.Slots {
-		var l pbLink
+		var l codec.Link
 		if below := n.Nodes[i]; below != nil {
 			var err error
 			if l, err = d.shard(ctx, w, below, false); err != nil {
-				return pbLink{}, err
+				return codec.Link{}, err
 			}
 		} else {
 			l = d.links[n.Items[i]]
 		}
-		l.name = w.Prefix(slot) + l.name
-		node.links[i] = l
+		l.Name = w.Prefix(slot) + l.Name
+		node.Links[i] = l
 	}
 	return d.emit(ctx, node)
 }

@@ -4,26 +4,13 @@ import (
 	"fmt"
 
 	"github.com/ipfs/go-cid"
+
+	"github.com/p2pnode/p2pnode/unixfs/codec"
 )
 
-// FormatError means a block that is not what its codec or its parent says:
-// malformed, lying about a size, or carrying a name that no entry may have.
-type FormatError struct {
-	Cid  cid.Cid
-	What string
-}
-
-func (e *FormatError) Error() string { return fmt.Sprintf("decode %s: %s", e.Cid, e.What) }
-
+// malformed is about a block that does not fit its place.
 func malformed(c cid.Cid, format string, args ...any) error {
-	return &FormatError{Cid: c, What: fmt.Sprintf(format, args...)}
-}
-
-// CodecError means a block in a codec that cannot be read here.
-type CodecError struct{ Cid cid.Cid }
-
-func (e *CodecError) Error() string {
-	return fmt.Sprintf("decode %s: codec 0x%x is not supported here", e.Cid, e.Cid.Type())
+	return &codec.FormatError{Cid: c, What: fmt.Sprintf(format, args...)}
 }
 
 // LimitError means a DAG that is well formed but larger than the caller allows.

@@ -8,6 +8,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/unixfs/codec"
 )
 
 // seenMax is how many blocks Fetch remembers so as not to visit them again:
@@ -30,7 +31,7 @@ type Totals struct {
 	Bytes  int64
 }
 
-// Fetch gets every block of the DAG below c, of any codec that Links knows, each
+// Fetch gets every block of the DAG below c, of any codec that codec.Links knows, each
 // once, and drops it: what it is good for is that the getter keeps them. The
 // error is the first in depth-first order; everything before it has been got.
 func Fetch(ctx context.Context, g block.Getter, c cid.Cid, o FetchOptions) (Totals, error) {
@@ -76,7 +77,7 @@ func growAny(depth int) func(place, block.Block) (grown, error) {
 		if depth > 0 && p.depth+1 >= depth {
 			return grown{}, nil
 		}
-		links, err := Links(b)
+		links, err := codec.Links(b)
 		if err != nil {
 			return grown{}, err
 		}

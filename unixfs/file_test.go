@@ -14,6 +14,7 @@ import (
 
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/codec"
 )
 
 func TestFile(t *testing.T) {
@@ -125,7 +126,7 @@ func TestFileMissingBlock(t *testing.T) {
 	m := newMemory()
 	var err error
 	l := must[unixfs.Link](t)(unixfs.BuildFile(t.Context(), m, content(3<<20), unixfs.BuildOptions{}))
-	links := must[[]unixfs.LinkRef](t)(unixfs.Links(m.m[l.Cid]))
+	links := must[[]codec.Link](t)(codec.Links(m.m[l.Cid]))
 	m.drop(links[1].Cid)
 	f := must[*unixfs.File](t)(unixfs.Open(t.Context(), m, l.Cid))
 	defer f.Close()

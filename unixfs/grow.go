@@ -8,34 +8,27 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/unixfs/codec"
 	"github.com/p2pnode/p2pnode/unixfs/shard"
 )
 
 // growUnixFS makes sense of a block of a file or directory, given its place. It
 // holds no state: the walk calls it from many goroutines.
 func growUnixFS(p place, b block.Block) (grown, error) {
-	switch b.Cid().Type() {
-	case cid.Raw:
+	if b.Cid().Type() == cid.Raw {
 		return growRaw(p, b)
-	case cid.DagProtobuf:
-	default:
-		return grown{}, &CodecError{Cid: b.Cid()}
 	}
-	n, err := decodePB(b.RawData())
-	if err != nil {
-		return grown{}, malformed(b.Cid(), "%v", err)
-	}
-	f, err := decodeFS(n.data)
-	if err != nil {
-		return grown{}, malformed(b.Cid(), "%v", err)
-	}
-	g, err := growNode(p, b, &n, &f)
+	n, err := codec.Decode(b)
 	if err != nil {
 		return grown{}, err
 	}
-	g.link.Mode, g.link.ModTime = f.mode, f.modTime
+	g, err := growNode(p, b, &n)
+	if err != nil {
+		return grown{}, err
+	}
+	g.link.Mode, g.link.ModTime = n.Mode, n.ModTime
 	if g.link.Tsize == 0 {
-		g.link.Tsize = n.tsize(b.Size())
+		g.link.Tsize = n.Tsize(b.Size())
 	}
 	if p.kind == kindStat {
 		g.data, g.links, g.next = nil, 0, nil
@@ -43,27 +36,27 @@ func growUnixFS(p place, b block.Block) (grown, error) {
 	return g, nil
 }
 
-func growNode(p place, b block.Block, n *pbNode, f *fsNode) (grown, error) {
+func growNode(p place, b block.Block, n *codec.Node) (grown, error) {
 	isEntry := p.kind == kindEntry || p.kind == kindStat
 	switch {
-	case f.typ == nodeFile || f.typ == nodeRaw:
+	case n.Type == codec.TypeFile || n.Type == codec.TypeRaw:
 		if p.kind == kindShard {
 			return grown{}, malformed(b.Cid(), "a file where a HAMT node must be")
 		}
-		return growFile(p, b, n, f)
-	case f.typ == nodeDir && isEntry:
+		return growFile(p, b, n)
+	case n.Type == codec.TypeDir && isEntry:
 		return growDir(p, b, n)
-	case f.typ == nodeShard && (isEntry || p.kind == kindShard):
-		return growShard(p, b, n, f)
-	case f.typ == nodeSymlink && isEntry:
-		if len(n.links) > 0 {
+	case n.Type == codec.TypeShard && (isEntry || p.kind == kindShard):
+		return growShard(p, b, n)
+	case n.Type == codec.TypeSymlink && isEntry:
+		if len(n.Links) > 0 {
 			return grown{}, malformed(b.Cid(), "a symlink with links")
 		}
-		g := grown{link: p.link, data: f.data}
-		g.link.Type, g.link.Size = TypeSymlink, uint64(len(f.data))
+		g := grown{link: p.link, data: n.Data}
+		g.link.Type, g.link.Size = TypeSymlink, uint64(len(n.Data))
 		return g, nil
 	default:
-		return grown{}, malformed(b.Cid(), "UnixFS node of type %d in the wrong place", f.typ)
+		return grown{}, malformed(b.Cid(), "UnixFS node of type %d in the wrong place", n.Type)
 	}
 }
 
@@ -91,29 +84,29 @@ func cut(data []byte, from, to uint64) []byte {
 
 // growFile checks that all sizes of a file node agree, and goes on to the
 // children that hold the wanted range.
-func growFile(p place, b block.Block, n *pbNode, f *fsNode) (grown, error) {
-	if len(n.links) != len(f.blockSizes) {
-		return grown{}, malformed(b.Cid(), "file node of %d links with %d sizes", len(n.links), len(f.blockSizes))
+func growFile(p place, b block.Block, n *codec.Node) (grown, error) {
+	if len(n.Links) != len(n.BlockSizes) {
+		return grown{}, malformed(b.Cid(), "file node of %d links with %d sizes", len(n.Links), len(n.BlockSizes))
 	}
-	if p.depth >= FileDepthMax && len(n.links) > 0 {
+	if p.depth >= FileDepthMax && len(n.Links) > 0 {
 		return grown{}, malformed(b.Cid(), "file of more than %d levels", FileDepthMax)
 	}
-	total := uint64(len(f.data))
-	for _, s := range f.blockSizes {
-		if s > FileSizeMax || total+s > FileSizeMax {
+	total := uint64(len(n.Data))
+	for _, s := range n.BlockSizes {
+		if s > codec.SizeMax || total+s > codec.SizeMax {
 			return grown{}, malformed(b.Cid(), "file too large")
 		}
 		total += s
 	}
-	if f.hasSize && f.size != total {
-		return grown{}, malformed(b.Cid(), "file node declares %d bytes and has %d", f.size, total)
+	if n.HasSize && n.Size != total {
+		return grown{}, malformed(b.Cid(), "file node declares %d bytes and has %d", n.Size, total)
 	}
 	if p.kind == kindPart && p.size != total {
 		return grown{}, malformed(b.Cid(), "node of %d bytes where %d are declared", total, p.size)
 	}
-	g := grown{link: p.link, data: cut(f.data, p.from, p.to), kind: kindPart}
+	g := grown{link: p.link, data: cut(n.Data, p.from, p.to), kind: kindPart}
 	g.link.Type, g.link.Size = TypeFile, total
-	parts := fileParts{p: p, links: n.links, sizes: f.blockSizes, start: uint64(len(f.data))}
+	parts := fileParts{p: p, links: n.Links, sizes: n.BlockSizes, start: uint64(len(n.Data))}
 	if g.links = parts.trim(); g.links > 0 {
 		g.next = parts.next
 	}
@@ -123,7 +116,7 @@ func growFile(p place, b block.Block, n *pbNode, f *fsNode) (grown, error) {
 // fileParts gives the children of a file node that hold a range.
 type fileParts struct {
 	p     place // of the node
-	links []pbLink
+	links []codec.Link
 	sizes []uint64
 	start uint64 // where the next child begins, counted from the start of the node
 }
@@ -155,9 +148,9 @@ func (c *fileParts) next() (place, error) {
 	}
 	l, size := c.links[0], c.sizes[0]
 	p := place{
-		cid: l.cid, kind: kindPart, path: c.p.path, depth: c.p.depth + 1, size: size,
+		cid: l.Cid, kind: kindPart, path: c.p.path, depth: c.p.depth + 1, size: size,
 		from: c.p.from - min(c.p.from, c.start), to: c.p.to - c.start,
-		link: Link{Tsize: l.tsize},
+		link: Link{Tsize: l.Tsize},
 	}
 	if c.p.kind != kindPart {
 		p.depth = 1
@@ -171,29 +164,29 @@ func (c *fileParts) next() (place, error) {
 }
 
 // growDir goes on to the entries of a plain directory.
-func growDir(p place, b block.Block, n *pbNode) (grown, error) {
+func growDir(p place, b block.Block, n *codec.Node) (grown, error) {
 	if p.depth >= DirDepthMax {
 		return grown{}, malformed(b.Cid(), "more than %d directories inside each other", DirDepthMax)
 	}
-	g := grown{link: p.link, links: len(n.links), kind: kindEntry}
+	g := grown{link: p.link, links: len(n.Links), kind: kindEntry}
 	g.link.Type = TypeDir
-	links, seen, last := n.links, map[string]bool(nil), ""
-	if !slices.IsSortedFunc(links, func(a, b pbLink) int { return strings.Compare(a.name, b.name) }) {
+	links, seen, last := n.Links, map[string]bool(nil), ""
+	if !slices.IsSortedFunc(links, func(a, b codec.Link) int { return strings.Compare(a.Name, b.Name) }) {
 		seen = make(map[string]bool, len(links))
 	}
 	first := true
 	g.next = func() (place, error) {
 		l := links[0]
 		links = links[1:]
-		twice := !first && l.name == last
+		twice := !first && l.Name == last
 		if seen != nil {
-			twice = seen[l.name]
-			seen[l.name] = true
+			twice = seen[l.Name]
+			seen[l.Name] = true
 		}
-		first, last = false, l.name
-		child, err := entryPlace(p, b.Cid(), l, l.name)
+		first, last = false, l.Name
+		child, err := entryPlace(p, b.Cid(), l, l.Name)
 		if err == nil && twice {
-			err = malformed(b.Cid(), "two entries of the name %q", l.name)
+			err = malformed(b.Cid(), "two entries of the name %q", l.Name)
 		}
 		return child, err
 	}
@@ -201,10 +194,10 @@ func growDir(p place, b block.Block, n *pbNode) (grown, error) {
 }
 
 // entryPlace is the place of an entry of the directory that p is, or is part of.
-func entryPlace(p place, dir cid.Cid, l pbLink, name string) (place, error) {
+func entryPlace(p place, dir cid.Cid, l codec.Link, name string) (place, error) {
 	child := place{
-		cid: l.cid, kind: kindEntry, path: name, depth: p.depth + 1, to: math.MaxUint64,
-		link: Link{Name: name, Cid: l.cid, Tsize: l.tsize},
+		cid: l.Cid, kind: kindEntry, path: name, depth: p.depth + 1, to: math.MaxUint64,
+		link: Link{Name: name, Cid: l.Cid, Tsize: l.Tsize},
 	}
 	if what := badName(name); what != "" {
 		return child, malformed(dir, "entry %q: %s", name, what)
@@ -217,14 +210,14 @@ func entryPlace(p place, dir cid.Cid, l pbLink, name string) (place, error) {
 
 // growShard checks that a HAMT node is consistent in itself and with its place,
 // and goes on to its entries and to the nodes below.
-func growShard(p place, b block.Block, n *pbNode, f *fsNode) (grown, error) {
+func growShard(p place, b block.Block, n *codec.Node) (grown, error) {
 	c := b.Cid()
-	if f.hashType != shard.HashCode {
-		return grown{}, malformed(c, "HAMT with hash function 0x%x", f.hashType)
+	if n.HashType != shard.HashCode {
+		return grown{}, malformed(c, "HAMT with hash function 0x%x", n.HashType)
 	}
-	w, err := shard.NewWidth(f.fanout)
+	w, err := shard.NewWidth(n.Fanout)
 	if err != nil {
-		return grown{}, malformed(c, "HAMT: %v (%d)", err, f.fanout)
+		return grown{}, malformed(c, "HAMT: %v (%d)", err, n.Fanout)
 	}
 	if p.kind == kindShard && w.Fanout != p.width {
 		return grown{}, malformed(c, "HAMT node of fanout %d below one of %d", w.Fanout, p.width)
@@ -232,13 +225,13 @@ func growShard(p place, b block.Block, n *pbNode, f *fsNode) (grown, error) {
 	if p.kind != kindShard && p.depth >= DirDepthMax {
 		return grown{}, malformed(c, "more than %d directories inside each other", DirDepthMax)
 	}
-	slots, err := w.Slots(f.data, len(n.links))
+	slots, err := w.Slots(n.Data, len(n.Links))
 	if err != nil {
 		return grown{}, malformed(c, "HAMT: %v", err)
 	}
 	g := grown{link: p.link, links: len(slots), kind: kindEntry}
 	g.link.Type = TypeDir
-	s := shardParts{p: p, cid: c, w: w, links: n.links, slots: slots}
+	s := shardParts{p: p, cid: c, w: w, links: n.Links, slots: slots}
 	g.next = s.next
 	return g, nil
 }
@@ -248,17 +241,17 @@ type shardParts struct {
 	p     place // of the node
 	cid   cid.Cid
 	w     shard.Width
-	links []pbLink
+	links []codec.Link
 	slots []int
 }
 
 func (s *shardParts) next() (place, error) {
 	l, slot := s.links[0], s.slots[0]
 	s.links, s.slots = s.links[1:], s.slots[1:]
-	name, err := s.w.Cut(l.name, slot)
+	name, err := s.w.Cut(l.Name, slot)
 	if err != nil {
-		return place{cid: l.cid, kind: kindEntry, link: Link{Name: l.name, Cid: l.cid, Tsize: l.tsize}},
-			malformed(s.cid, "HAMT link %q: %v", l.name, err)
+		return place{cid: l.Cid, kind: kindEntry, link: Link{Name: l.Name, Cid: l.Cid, Tsize: l.Tsize}},
+			malformed(s.cid, "HAMT link %q: %v", l.Name, err)
 	}
 	hash := s.w.Extend(s.p.hash, slot) // 0 at the root, whose level is 0 too
 	if name != "" {
@@ -269,8 +262,8 @@ func (s *shardParts) next() (place, error) {
 		return child, err
 	}
 	child := place{
-		cid: l.cid, kind: kindShard, path: s.p.path, depth: s.p.depth,
-		link: Link{Cid: l.cid, Tsize: l.tsize}, hash: hash, level: s.p.level + 1, width: s.w.Fanout,
+		cid: l.Cid, kind: kindShard, path: s.p.path, depth: s.p.depth,
+		link: Link{Cid: l.Cid, Tsize: l.Tsize}, hash: hash, level: s.p.level + 1, width: s.w.Fanout,
 	}
 	if child.level >= s.w.Depth() {
 		return child, malformed(s.cid, "HAMT: %v", shard.ErrDepth)

@@ -4,6 +4,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/unixfs/codec"
 )
 
 // kind says what the block at a place must be.
@@ -75,7 +76,7 @@ func (p *place) mayBranch() bool {
 	case p.known || p.cid.Type() == cid.Raw:
 		return false
 	case p.kind == kindPart: // a leaf is about as large as what it holds
-		return p.link.Tsize > p.size+wrapSizeMax || p.size > block.SizeMax
+		return p.link.Tsize > p.size+codec.WrapSizeMax || p.size > block.SizeMax
 	default:
 		return true
 	}

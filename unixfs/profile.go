@@ -6,6 +6,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/unixfs/codec"
 )
 
 // Profile is every choice that decides which CID a file or directory gets. Two
@@ -54,7 +55,7 @@ func (p Profile) orDefault() Profile {
 
 func (p Profile) check() error {
 	switch {
-	case p.ChunkSize < 1 || p.ChunkSize > block.SizeMax-wrapSizeMax:
+	case p.ChunkSize < 1 || p.ChunkSize > block.SizeMax-codec.WrapSizeMax:
 		return fmt.Errorf("unixfs profile: chunk size %d is out of range", p.ChunkSize)
 	case p.LinksMax < 2 || p.LinksMax > 1<<13:
 		return fmt.Errorf("unixfs profile: %d links per node is out of range", p.LinksMax)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/unixfs/codec"
 )
 
 // Tree builds a directory with everything below it. Files are built as they
@@ -202,16 +203,16 @@ func (t *Tree) Abort() { t.out.drop() }
 
 func (t *Tree) finish(ctx context.Context, d *dir, path string, visit func(string, Link)) (Link, error) {
 	b := dirBuilder{out: t.out, profile: t.o.Profile.orDefault(), mode: d.mode, modTime: d.modTime}
-	b.links = make([]pbLink, 0, len(d.links)+len(d.dirs))
+	b.links = make([]codec.Link, 0, len(d.links)+len(d.dirs))
 	for name, l := range d.links {
-		b.links = append(b.links, pbLink{name: name, cid: l.Cid, tsize: l.Tsize})
+		b.links = append(b.links, codec.Link{Name: name, Cid: l.Cid, Tsize: l.Tsize})
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.dirs)) {
 		l, err := t.finish(ctx, d.dirs[name], join(path, name), visit)
 		if err != nil {
 			return Link{}, err
 		}
-		b.links = append(b.links, pbLink{name: name, cid: l.Cid, tsize: l.Tsize})
+		b.links = append(b.links, codec.Link{Name: name, Cid: l.Cid, Tsize: l.Tsize})
 	}
 	l, err := b.build(ctx)
 	if err != nil {

@@ -37,16 +37,8 @@ const (
 	FileDepthMax = 64
 	// DirDepthMax is how many directories may lie inside each other.
 	DirDepthMax = 1024
-	// NodeLinksMax is the most links in one node. A block of block.SizeMax has
-	// room for about 46,000 entries with a sha2-256 CID.
-	NodeLinksMax = 1 << 16
-	// FanoutMax is the widest HAMT shard, as in boxo.
-	FanoutMax = 1024
 	// PathSizeMax is the longest path in bytes from the root of a walk.
 	PathSizeMax = 64 << 10
-	// FileSizeMax is the largest file in bytes; sums of sizes stay clear of
-	// overflow below it.
-	FileSizeMax = 1 << 62
 )
 
 // Type says what a Link leads to.

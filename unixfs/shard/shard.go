@@ -25,6 +25,12 @@ import (
 // HashCode is the multihash code of murmur3-x64-64, the only hash in use.
 const HashCode = 0x22
 
+// A fanout is a power of two between these, as in boxo.
+const (
+	FanoutMin = 8
+	FanoutMax = 1024
+)
+
 // hashBits is the length of that hash, which bounds the depth.
 const hashBits = 64
 
@@ -51,7 +57,7 @@ type Width struct {
 
 // NewWidth checks fanout.
 func NewWidth(fanout uint64) (Width, error) {
-	if fanout < 8 || fanout > 1024 || bits.OnesCount64(fanout) != 1 {
+	if fanout < FanoutMin || fanout > FanoutMax || bits.OnesCount64(fanout) != 1 {
 		return Width{}, ErrFanout
 	}
 	b := bits.TrailingZeros64(fanout)

@@ -1,4 +1,4 @@
-package unixfs
+package codec
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ var errJSONLink = errors.New("map of the key \"/\" is neither a link nor bytes")
 // jsonLinks finds the links of a dag-json value, which are maps of one key:
 // {"/": "CID"} (https://ipld.io/specs/codecs/dag-json/spec/). It looks at one
 // token at a time. {"/": {"bytes": "…"}} is a byte string.
-func jsonLinks(b []byte) ([]LinkRef, error) {
+func jsonLinks(b []byte) ([]Link, error) {
 	s := jsonScan{d: json.NewDecoder(bytes.NewReader(b))}
 	s.d.UseNumber()
 	if err := s.value(0); err != nil {
@@ -30,7 +30,7 @@ func jsonLinks(b []byte) ([]LinkRef, error) {
 
 type jsonScan struct {
 	d     *json.Decoder
-	links []LinkRef
+	links []Link
 }
 
 func (s *jsonScan) value(depth int) error {
@@ -38,7 +38,7 @@ func (s *jsonScan) value(depth int) error {
 	if err != nil {
 		return err
 	}
-	if depth == depthMax {
+	if depth == nestedMax {
 		return errNested
 	}
 	switch t {
@@ -94,7 +94,7 @@ func (s *jsonScan) slash() error {
 		if err := block.Check(c); err != nil {
 			return err
 		}
-		s.links, err = addRef(s.links, c)
+		s.links, err = addLink(s.links, c)
 		return err
 	case map[string]any:
 		if _, ok := v["bytes"].(string); ok && len(v) == 1 {

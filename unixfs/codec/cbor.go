@@ -1,12 +1,9 @@
-package unixfs
+package codec
 
 import (
 	"encoding/binary"
 	"errors"
 )
-
-// depthMax is how deep lists and maps may nest in dag-cbor and dag-json.
-const depthMax = 1024
 
 var (
 	errCBOR      = errors.New("malformed dag-cbor")
@@ -34,8 +31,8 @@ const cborLinkTag = 42
 // cborLinks finds the links of a dag-cbor value without building the value: it
 // runs over the heads with a stack of how many items each open list or map
 // still lacks.
-func cborLinks(b []byte) ([]LinkRef, error) {
-	var links []LinkRef
+func cborLinks(b []byte) ([]Link, error) {
+	var links []Link
 	open := make([]uint64, 1, 16)
 	open[0] = 1
 	for len(open) > 0 {
@@ -60,7 +57,7 @@ func cborLinks(b []byte) ([]LinkRef, error) {
 			if arg > uint64(len(b)) { // every item takes at least a byte
 				return nil, errCBOR
 			}
-			if len(open) == depthMax {
+			if len(open) == nestedMax {
 				return nil, errNested
 			}
 			if major == cborMap {
@@ -99,7 +96,7 @@ func cborHead(b []byte) (major int, arg uint64, rest []byte, err error) {
 }
 
 // cborLink reads what follows the head of a tag.
-func cborLink(links []LinkRef, b []byte, tag uint64) ([]LinkRef, []byte, error) {
+func cborLink(links []Link, b []byte, tag uint64) ([]Link, []byte, error) {
 	if tag != cborLinkTag {
 		return nil, nil, errCBOR // dag-cbor has no other tag
 	}
@@ -111,6 +108,6 @@ func cborLink(links []LinkRef, b []byte, tag uint64) ([]LinkRef, []byte, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	links, err = addRef(links, c)
+	links, err = addLink(links, c)
 	return links, b[size:], err
 }

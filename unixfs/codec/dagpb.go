@@ -1,14 +1,11 @@
-package unixfs
+package codec
 
 import (
 	"errors"
 	"slices"
 	"strings"
 
-	"github.com/ipfs/go-cid"
 	"google.golang.org/protobuf/encoding/protowire"
-
-	"github.com/p2pnode/p2pnode/block"
 )
 
 // The dag-pb codec (https://ipld.io/specs/codecs/dag-pb/spec/):
@@ -18,19 +15,6 @@ import (
 //
 // Written canonically: links sorted by name and before the data, every field of
 // a link present. Read strictly, but the data may also come first (IPIP-550).
-
-// pbLink is one link of a node.
-type pbLink struct {
-	name  string
-	cid   cid.Cid
-	tsize uint64
-}
-
-// pbNode is a decoded dag-pb block. data shares memory with the block.
-type pbNode struct {
-	links []pbLink
-	data  []byte
-}
 
 const (
 	pbData  protowire.Number = 1
@@ -42,48 +26,41 @@ const (
 )
 
 // size is the number of bytes of the link inside a node.
-func (l pbLink) size() int {
+func (l *Link) size() int {
 	return 1 + protowire.SizeBytes(l.bodySize())
 }
 
-func (l pbLink) bodySize() int {
-	return 3 + protowire.SizeBytes(l.cid.ByteLen()) + protowire.SizeBytes(len(l.name)) + protowire.SizeVarint(l.tsize)
+func (l *Link) bodySize() int {
+	return 3 + protowire.SizeBytes(l.Cid.ByteLen()) + protowire.SizeBytes(len(l.Name)) + protowire.SizeVarint(l.Tsize)
 }
 
-// encode writes the canonical form. It sorts n.links by name; links of the same
-// name, such as the nameless ones of a file, keep their order.
-func (n *pbNode) encode() []byte {
-	slices.SortStableFunc(n.links, func(a, b pbLink) int { return strings.Compare(a.name, b.name) })
-	size := 1 + protowire.SizeBytes(len(n.data))
-	for _, l := range n.links {
-		size += l.size()
+// sizePB is the number of bytes of the block that encodePB returns.
+func sizePB(links []Link, dataSize int) int {
+	size := 1 + protowire.SizeBytes(dataSize)
+	for i := range links {
+		size += links[i].size()
 	}
-	b := make([]byte, 0, size)
-	for _, l := range n.links {
+	return size
+}
+
+// encodePB writes the canonical form. It sorts links by name; links of the same
+// name, such as the nameless ones of a file, keep their order.
+func encodePB(links []Link, data []byte) []byte {
+	slices.SortStableFunc(links, func(a, b Link) int { return strings.Compare(a.Name, b.Name) })
+	b := make([]byte, 0, sizePB(links, len(data)))
+	for i := range links {
+		l := &links[i]
 		b = protowire.AppendTag(b, pbLinks, protowire.BytesType)
 		b = protowire.AppendVarint(b, uint64(l.bodySize()))
 		b = protowire.AppendTag(b, pbHash, protowire.BytesType)
-		b = protowire.AppendString(b, l.cid.KeyString())
+		b = protowire.AppendString(b, l.Cid.KeyString())
 		b = protowire.AppendTag(b, pbName, protowire.BytesType)
-		b = protowire.AppendString(b, l.name)
+		b = protowire.AppendString(b, l.Name)
 		b = protowire.AppendTag(b, pbTsize, protowire.VarintType)
-		b = protowire.AppendVarint(b, l.tsize)
+		b = protowire.AppendVarint(b, l.Tsize)
 	}
 	b = protowire.AppendTag(b, pbData, protowire.BytesType)
-	return protowire.AppendBytes(b, n.data)
-}
-
-// tsize is the bytes of an encoded node of size bytes and all that is below it,
-// saturated so that liars cannot make it wrap.
-func (n *pbNode) tsize(size int) uint64 {
-	sum := uint64(size)
-	for _, l := range n.links {
-		if l.tsize > FileSizeMax || sum > FileSizeMax {
-			return FileSizeMax
-		}
-		sum += l.tsize
-	}
-	return sum
+	return protowire.AppendBytes(b, data)
 }
 
 var (
@@ -94,46 +71,46 @@ var (
 	errLinks     = errors.New("too many links")
 )
 
-// decodePB reads a dag-pb block. It allocates in proportion to its length.
-func decodePB(b []byte) (pbNode, error) {
-	var n pbNode
+// decodePB reads a dag-pb block. It allocates in proportion to its length; data
+// shares memory with b.
+func decodePB(b []byte) (links []Link, data []byte, err error) {
 	hasData, linksEnded := false, false
-	if count := countLinks(b); count > NodeLinksMax {
-		return n, errLinks
+	if count := countLinks(b); count > LinksMax {
+		return nil, nil, errLinks
 	} else if count > 0 {
-		n.links = make([]pbLink, 0, count)
+		links = make([]Link, 0, count)
 	}
 	for len(b) > 0 {
 		num, typ, size := protowire.ConsumeTag(b)
 		if size < 0 {
-			return n, errTruncated
+			return nil, nil, errTruncated
 		}
 		if typ != protowire.BytesType || (num != pbData && num != pbLinks) {
-			return n, errField
+			return nil, nil, errField
 		}
 		v, vsize := protowire.ConsumeBytes(b[size:])
 		if vsize < 0 {
-			return n, errTruncated
+			return nil, nil, errTruncated
 		}
 		b = b[size+vsize:]
 		if num == pbData {
 			if hasData {
-				return n, errOrder
+				return nil, nil, errOrder
 			}
-			n.data, hasData = v, true
-			linksEnded = len(n.links) > 0
+			data, hasData = v, true
+			linksEnded = len(links) > 0
 			continue
 		}
 		if linksEnded {
-			return n, errOrder
+			return nil, nil, errOrder
 		}
 		l, err := decodeLink(v)
 		if err != nil {
-			return n, err
+			return nil, nil, err
 		}
-		n.links = append(n.links, l)
+		links = append(links, l)
 	}
-	return n, nil
+	return links, data, nil
 }
 
 // countLinks runs over the fields without decoding them.
@@ -152,8 +129,8 @@ func countLinks(b []byte) int {
 	return count
 }
 
-func decodeLink(b []byte) (pbLink, error) {
-	var l pbLink
+func decodeLink(b []byte) (Link, error) {
+	var l Link
 	last := protowire.Number(0)
 	for len(b) > 0 {
 		num, typ, size := protowire.ConsumeTag(b)
@@ -169,21 +146,21 @@ func decodeLink(b []byte) (pbLink, error) {
 			return l, err
 		}
 	}
-	if !l.cid.Defined() {
+	if !l.Cid.Defined() {
 		return l, errNoHash
 	}
 	return l, nil
 }
 
 // field reads the value of one field of a link and returns what follows it.
-func (l *pbLink) field(b []byte, num protowire.Number, typ protowire.Type) ([]byte, error) {
+func (l *Link) field(b []byte, num protowire.Number, typ protowire.Type) ([]byte, error) {
 	switch {
 	case num == pbTsize && typ == protowire.VarintType:
 		v, size := protowire.ConsumeVarint(b)
 		if size < 0 {
 			return nil, errTruncated
 		}
-		l.tsize = v
+		l.Tsize = v
 		return b[size:], nil
 	case (num == pbHash || num == pbName) && typ == protowire.BytesType:
 		v, size := protowire.ConsumeBytes(b)
@@ -191,28 +168,16 @@ func (l *pbLink) field(b []byte, num protowire.Number, typ protowire.Type) ([]by
 			return nil, errTruncated
 		}
 		if num == pbName {
-			l.name = string(v)
+			l.Name = string(v)
 			return b[size:], nil
 		}
 		c, err := castCID(v)
 		if err != nil {
 			return nil, err
 		}
-		l.cid = c
+		l.Cid = c
 		return b[size:], nil
 	default:
 		return nil, errField
 	}
-}
-
-// castCID reads a binary CID that a block may be asked for by.
-func castCID(b []byte) (cid.Cid, error) {
-	if len(b) > block.CIDSizeMax {
-		return cid.Undef, block.ErrCIDSize
-	}
-	c, err := cid.Cast(b)
-	if err != nil {
-		return cid.Undef, err
-	}
-	return c, block.Check(c)
 }

@@ -1,15 +1,17 @@
-package unixfs_test
+package codec_test
 
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ipfs/go-cid"
 
 	"github.com/p2pnode/p2pnode/block"
-	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/codec"
 )
 
 const sample = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
@@ -55,9 +57,12 @@ func TestLinks(t *testing.T) {
 		{"nested JSON", cid.DagJSON, strings.Repeat("[", 5000) + strings.Repeat("]", 5000), -1},
 		{"nested JSON bytes", cid.DagJSON, `{"/":` + strings.Repeat("[", 9999) + strings.Repeat("]", 9999) + "}", -1},
 	} {
-		b := must[block.Block](t)(block.New([]byte(c.data), block.Prefix{Codec: c.codec}))
-		links, err := unixfs.Links(b)
-		var bad *unixfs.FormatError
+		b, err := block.New([]byte(c.data), block.Prefix{Codec: c.codec})
+		if err != nil {
+			t.Fatal(err)
+		}
+		links, err := codec.Links(b)
+		var bad *codec.FormatError
 		if c.links < 0 && !errors.As(err, &bad) || c.links >= 0 && (err != nil || len(links) != c.links) {
 			t.Errorf("%s: %d links, %v", c.name, len(links), err)
 		}
@@ -76,12 +81,12 @@ func FuzzLinks(f *testing.F) {
 	for _, s := range []string{`{"/":"` + sample + `"}`, `{"a":[{"/":{"bytes":"AA"}}]}`, `{"/":1}`, `[[[`} {
 		f.Add(uint64(cid.DagJSON), []byte(s))
 	}
-	f.Fuzz(func(t *testing.T, codec uint64, data []byte) {
-		b, err := block.New(data, block.Prefix{Codec: codec})
+	f.Fuzz(func(t *testing.T, code uint64, data []byte) {
+		b, err := block.New(data, block.Prefix{Codec: code})
 		if err != nil {
 			return
 		}
-		links, err := unixfs.Links(b)
+		links, err := codec.Links(b)
 		for _, l := range links {
 			if block.Check(l.Cid) != nil || err != nil {
 				t.Errorf("link %v with %v", l.Cid, err)
@@ -90,14 +95,45 @@ func FuzzLinks(f *testing.F) {
 	})
 }
 
+// FuzzDecode takes whole nodes: the message in its block.
+func FuzzDecode(f *testing.F) {
+	leaf := codec.Link{Name: "00x", Cid: cid.MustParse(sample), Tsize: 5}
+	two := []codec.Link{leaf, leaf}
+	for _, n := range []codec.Node{
+		{Type: codec.TypeDir, Links: two},
+		{Type: codec.TypeFile, HasSize: true, Size: 5, BlockSizes: []uint64{5}, Links: two[:1]},
+		{Type: codec.TypeShard, Data: []byte{3}, HashType: 0x22, Fanout: 8, Links: two},
+		{Type: codec.TypeSymlink, Data: []byte("to"), Mode: 0o644 | fs.ModeSticky, ModTime: time.Unix(1700000000, 1)},
+	} {
+		f.Add(n.Encode())
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		idempotent(t, data, func(data []byte) ([]byte, error) {
+			b, err := block.New(data, block.Prefix{Codec: cid.DagProtobuf})
+			if err != nil {
+				return nil, err
+			}
+			n, err := codec.Decode(b)
+			if err != nil {
+				return nil, err
+			}
+			out := n.Encode()
+			if len(out) != n.EncodedSize() || n.Tsize(len(out)) < uint64(len(out)) {
+				t.Errorf("%d bytes, EncodedSize %d, Tsize %d", len(out), n.EncodedSize(), n.Tsize(len(out)))
+			}
+			return out, nil
+		})
+	})
+}
+
 // What decodes is encoded canonically, and then stays the same.
 func FuzzDagPB(f *testing.F) {
-	leaf := unixfs.LinkRef{Name: "x", Cid: cid.MustParse(sample), Tsize: 5}
-	f.Add(unixfs.Node{Type: 1, NoSize: true}.Encode(leaf, leaf))
-	f.Add(unixfs.Node{Type: 2, Size: 3, Data: []byte("abc")}.Encode())
+	leaf := codec.Link{Name: "x", Cid: cid.MustParse(sample), Tsize: 5}
+	f.Add((&codec.Node{Type: codec.TypeDir, Links: []codec.Link{leaf, leaf}}).Encode())
+	f.Add((&codec.Node{Type: codec.TypeFile, HasSize: true, Size: 3, Data: []byte("abc")}).Encode())
 	f.Add([]byte("\x0a\x00\x12\x00"))
 	f.Add([]byte("\x12\x06\x0a\x04\x01\x55\x00\x00\x0a\x01a"))
-	f.Fuzz(func(t *testing.T, data []byte) { idempotent(t, data, unixfs.DecodePB) })
+	f.Fuzz(func(t *testing.T, data []byte) { idempotent(t, data, codec.RecodePB) })
 }
 
 func FuzzUnixFS(f *testing.F) {
@@ -105,7 +141,7 @@ func FuzzUnixFS(f *testing.F) {
 	f.Add([]byte("\x08\x02\x18\x06\x20\x03\x20\x03\x38\xa4\x03\x42\x0b\x08\x80\xe2\xcf\xaa\x06\x15\x01\x00\x00\x00"))
 	f.Add([]byte("\x08\x05\x12\x01\x80\x28\x22\x30\x80\x02"))
 	f.Add([]byte("\x08\x02\x22\x03\x01\x02\x03"))
-	f.Fuzz(func(t *testing.T, data []byte) { idempotent(t, data, unixfs.DecodeFS) })
+	f.Fuzz(func(t *testing.T, data []byte) { idempotent(t, data, codec.RecodeMessage) })
 }
 
 func idempotent(t *testing.T, data []byte, recode func([]byte) ([]byte, error)) {
@@ -116,38 +152,4 @@ func idempotent(t *testing.T, data []byte, recode func([]byte) ([]byte, error)) 
 	if twice, err := recode(once); err != nil || !bytes.Equal(once, twice) {
 		t.Errorf("%x becomes %x, then %x, %v", data, once, twice, err)
 	}
-}
-
-// FuzzNode takes a block through everything that the walk does with it: files,
-// directories, HAMT nodes.
-func FuzzNode(f *testing.F) {
-	leaf := unixfs.LinkRef{Name: "00x", Cid: cid.MustParse(sample), Tsize: 5}
-	f.Add(unixfs.Node{Type: 1, NoSize: true}.Encode(leaf))
-	f.Add(unixfs.Node{Type: 2, Size: 5, BlockSizes: []uint64{5}}.Encode(leaf))
-	f.Add(unixfs.Node{Type: 5, NoSize: true, Data: []byte{1}, HashType: 0x22, Fanout: 256}.Encode(leaf))
-	f.Add(unixfs.Node{Type: 5, NoSize: true, Data: []byte{3}, HashType: 0x22, Fanout: 8}.Encode(leaf, leaf))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		b, err := block.New(data, block.Prefix{Codec: cid.DagProtobuf})
-		if err != nil {
-			return
-		}
-		if n, _ := unixfs.Grow(b); n > 3*len(data) {
-			t.Errorf("%d children of %d bytes", n, len(data))
-		}
-	})
-}
-
-func FuzzParsePath(f *testing.F) {
-	for _, s := range []string{sample, "/ipfs/" + sample + "/a/b", "ipfs://" + sample + "/a%20b?x#y", sample + "/..", "/"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		p, err := unixfs.ParsePath(s)
-		if err != nil {
-			return
-		}
-		if again, err := unixfs.ParsePath(p.String()); err != nil || again.String() != p.String() {
-			t.Errorf("%q is %q, then %q, %v", s, p, again, err)
-		}
-	})
 }

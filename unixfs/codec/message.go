@@ -1,4 +1,4 @@
-package unixfs
+package codec
 
 import (
 	"errors"
@@ -15,34 +15,6 @@ import (
 //	6 fanout | 7 mode uint32 | 8 mtime { 1 seconds int64 | 2 nanos fixed32 }
 //
 // Written in the order of the numbers, repeated fields unpacked, as Kubo does.
-
-type nodeType uint64
-
-const (
-	nodeRaw nodeType = iota
-	nodeDir
-	nodeFile
-	nodeMetadata
-	nodeSymlink
-	nodeShard
-)
-
-// fsNode is a decoded UnixFS message. data shares memory with the block.
-type fsNode struct {
-	typ        nodeType
-	data       []byte // nil means absent
-	hasSize    bool
-	size       uint64
-	blockSizes []uint64
-	hashType   uint64
-	fanout     uint64
-	mode       fs.FileMode
-	modTime    time.Time
-}
-
-// wrapSizeMax is more than the bytes that dag-pb and UnixFS put around a leaf:
-// tags and lengths, two sizes, mode and mtime.
-const wrapSizeMax = 64
 
 const (
 	fsType       protowire.Number = 1
@@ -65,30 +37,31 @@ const (
 	nanosMax   = 999999999
 )
 
-func (n *fsNode) encode() []byte {
-	b := make([]byte, 0, len(n.data)+wrapSizeMax+6*len(n.blockSizes))
-	b = appendUint(b, fsType, uint64(n.typ))
-	if n.data != nil {
+// message encodes all of n but the links.
+func (n *Node) message() []byte {
+	b := make([]byte, 0, len(n.Data)+WrapSizeMax+6*len(n.BlockSizes))
+	b = appendUint(b, fsType, uint64(n.Type))
+	if n.Data != nil {
 		b = protowire.AppendTag(b, fsData, protowire.BytesType)
-		b = protowire.AppendBytes(b, n.data)
+		b = protowire.AppendBytes(b, n.Data)
 	}
-	if n.hasSize {
-		b = appendUint(b, fsFileSize, n.size)
+	if n.HasSize {
+		b = appendUint(b, fsFileSize, n.Size)
 	}
-	for _, s := range n.blockSizes {
+	for _, s := range n.BlockSizes {
 		b = appendUint(b, fsBlockSizes, s)
 	}
-	if n.typ == nodeShard {
-		b = appendUint(b, fsHashType, n.hashType)
-		b = appendUint(b, fsFanout, n.fanout)
+	if n.Type == TypeShard {
+		b = appendUint(b, fsHashType, n.HashType)
+		b = appendUint(b, fsFanout, n.Fanout)
 	}
-	if m := unixMode(n.mode); m != 0 {
+	if m := unixMode(n.Mode); m != 0 {
 		b = appendUint(b, fsMode, m)
 	}
-	if !n.modTime.IsZero() {
+	if !n.ModTime.IsZero() {
 		var t []byte
-		t = appendUint(t, timeSeconds, uint64(n.modTime.Unix()))
-		if ns := n.modTime.Nanosecond(); ns > 0 {
+		t = appendUint(t, timeSeconds, uint64(n.ModTime.Unix()))
+		if ns := n.ModTime.Nanosecond(); ns > 0 {
 			t = protowire.AppendTag(t, timeNanos, protowire.Fixed32Type)
 			t = protowire.AppendFixed32(t, uint32(ns))
 		}
@@ -109,10 +82,10 @@ var (
 	errModTime = errors.New("modification time out of range")
 )
 
-// decodeFS reads a UnixFS message. Unknown fields are left aside, since the
+// decodeMessage reads a UnixFS message. Unknown fields are left aside, since the
 // format grows by adding some.
-func decodeFS(b []byte) (fsNode, error) {
-	var n fsNode
+func decodeMessage(b []byte) (Node, error) {
+	var n Node
 	hasType := false
 	for len(b) > 0 {
 		num, typ, size := protowire.ConsumeTag(b)
@@ -132,19 +105,19 @@ func decodeFS(b []byte) (fsNode, error) {
 	if !hasType {
 		return n, errNoType
 	}
-	if n.typ > nodeShard {
+	if n.Type > TypeShard {
 		return n, errType
 	}
 	return n, nil
 }
 
 // field takes over one field, whose value v is known to be complete.
-func (n *fsNode) field(num protowire.Number, typ protowire.Type, v []byte) error {
+func (n *Node) field(num protowire.Number, typ protowire.Type, v []byte) error {
 	if typ == protowire.BytesType {
 		v, _ = protowire.ConsumeBytes(v)
 		switch num {
 		case fsData:
-			n.data = v
+			n.Data = v
 		case fsBlockSizes: // packed
 			return n.packedSizes(v)
 		case fsModTime:
@@ -160,30 +133,30 @@ func (n *fsNode) field(num protowire.Number, typ protowire.Type, v []byte) error
 	u, _ := protowire.ConsumeVarint(v)
 	switch num {
 	case fsType:
-		n.typ = nodeType(u)
+		n.Type = Type(u)
 	case fsFileSize:
-		n.size, n.hasSize = u, true
+		n.Size, n.HasSize = u, true
 	case fsBlockSizes:
 		return n.addSize(u)
 	case fsHashType:
-		n.hashType = u
+		n.HashType = u
 	case fsFanout:
-		n.fanout = u
+		n.Fanout = u
 	case fsMode:
-		n.mode = goMode(u)
+		n.Mode = goMode(u)
 	}
 	return nil
 }
 
-func (n *fsNode) addSize(u uint64) error {
-	if len(n.blockSizes) == NodeLinksMax {
+func (n *Node) addSize(u uint64) error {
+	if len(n.BlockSizes) == LinksMax {
 		return errLinks
 	}
-	n.blockSizes = append(n.blockSizes, u)
+	n.BlockSizes = append(n.BlockSizes, u)
 	return nil
 }
 
-func (n *fsNode) packedSizes(v []byte) error {
+func (n *Node) packedSizes(v []byte) error {
 	for len(v) > 0 {
 		u, size := protowire.ConsumeVarint(v)
 		if size < 0 {
@@ -197,7 +170,7 @@ func (n *fsNode) packedSizes(v []byte) error {
 	return nil
 }
 
-func (n *fsNode) decodeTime(b []byte) error {
+func (n *Node) decodeTime(b []byte) error {
 	var seconds int64
 	var nanos uint32
 	for len(b) > 0 {
@@ -223,7 +196,7 @@ func (n *fsNode) decodeTime(b []byte) error {
 	if seconds < secondsMin || seconds > secondsMax || nanos > nanosMax {
 		return errModTime
 	}
-	n.modTime = time.Unix(seconds, int64(nanos))
+	n.ModTime = time.Unix(seconds, int64(nanos))
 	return nil
 }
 
