@@ -85,7 +85,11 @@ func (n network) NewSession(ctx context.Context) exchange.Fetcher {
 	if f != nil && f.offline {
 		return session{get: nothing{}, fetch: f}
 	}
-	return session{get: n.source(ctx), fetch: f}
+	get := n.source(ctx)
+	if f != nil {
+		f.watch(get)
+	}
+	return session{get: get, fetch: f}
 }
 
 func (n network) GetBlock(ctx context.Context, c cid.Cid) (blocks.Block, error) {
@@ -106,6 +110,9 @@ type session struct {
 }
 
 func (s session) GetBlock(ctx context.Context, c cid.Cid) (blocks.Block, error) {
+	if s.fetch != nil {
+		defer s.fetch.ask(c)()
+	}
 	b, err := s.get.Get(ctx, c)
 	if err != nil {
 		if s.fetch != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,7 +37,12 @@ type fetch struct {
 	mu     sync.Mutex // guards the following fields
 	bound  bound
 	failed error // why the response cannot be what was asked for
+	source phaser
+	asked  []cid.Cid // of source, and not answered yet
 }
+
+// phaser is a getter that can tell what it is doing.
+type phaser interface{ Phase() string }
 
 // bound is what a request may still read, if it is limited.
 type bound struct {
@@ -57,13 +63,51 @@ func newFetch(r *http.Request, o Options) (*fetch, context.Context) {
 		blocksMax: o.StreamBlocksMax,
 		sizeMax:   o.StreamSizeMax,
 	}
-	f.timer = time.AfterFunc(f.timeout, func() { cancel(errStalled) })
+	f.timer = time.AfterFunc(f.timeout, f.stall)
 	return f, context.WithValue(ctx, fetchKey{}, f)
 }
 
 func fetchOf(ctx context.Context) *fetch {
 	f, _ := ctx.Value(fetchKey{}).(*fetch)
 	return f
+}
+
+// stall ends a request without progress. What it waits for is noted first: the
+// source ends with the request, and boxo may answer before the source does.
+func (f *fetch) stall() {
+	f.mu.Lock()
+	source := f.source
+	f.mu.Unlock()
+	phase := ""
+	if source != nil {
+		phase = "out of time while " + source.Phase()
+	}
+	f.mu.Lock()
+	if f.failed == nil && len(f.asked) > 0 {
+		f.failed = &fetchError{cid: f.asked[0], phase: phase, stalled: f.timeout}
+	}
+	f.mu.Unlock()
+	f.cancel(errStalled)
+}
+
+// ask notes that the source is asked for c, until the returned function is called.
+func (f *fetch) ask(c cid.Cid) (answered func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, c)
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		i := slices.Index(f.asked, c)
+		f.asked = slices.Delete(f.asked, i, i+1)
+	}
+}
+
+// watch tells where the request gets its blocks from.
+func (f *fetch) watch(source block.Getter) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.source, _ = source.(phaser)
 }
 
 func (f *fetch) end() {
@@ -122,12 +166,13 @@ func (f *fetch) lost(ctx context.Context, c cid.Cid, err error) error {
 		return err // nobody is waiting any more
 	}
 	lost := &fetchError{cid: c, phase: phaseOf(err), cause: err}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if stalled {
 		lost.stalled = f.timeout
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.failed == nil {
+	var noted *fetchError
+	if f.failed == nil || errors.As(f.failed, &noted) && noted.phase == "" && noted.cid == c {
 		f.failed = lost
 	}
 	return lost
@@ -135,7 +180,7 @@ func (f *fetch) lost(ctx context.Context, c cid.Cid, err error) error {
 
 // phaseOf is how far the search for a block got, as the getter tells it.
 func phaseOf(err error) string {
-	var p interface{ Phase() string }
+	var p phaser
 	if errors.As(err, &p) {
 		return p.Phase()
 	}

@@ -112,6 +112,37 @@ func TestRetrievalTimeout(t *testing.T) {
 	s.get("/ipfs/bafkqaaa").want(t, 200)
 }
 
+// working never stops looking either; it does not say with its error how far it
+// got, only while it lives.
+type working struct{ ctx context.Context }
+
+func (w working) Get(ctx context.Context, _ cid.Cid) (block.Block, error) {
+	<-ctx.Done()
+	return block.Block{}, ctx.Err()
+}
+
+func (w working) Phase() string {
+	if w.ctx.Err() != nil {
+		return "idle"
+	}
+	return "searching"
+}
+
+// TestTimeoutPhase: a 504 for the time that is over tells what was waited for,
+// for the first block and for one in the middle.
+func TestTimeoutPhase(t *testing.T) {
+	d := newDAG(t)
+	f := d.file(noise(100_000), 1000, true)
+	first, _ := leaves(d, f)
+	local := d.memory()
+	local.delete(first)
+	source := func(ctx context.Context) block.Getter { return working{ctx} }
+	s := newSite(t, source, local, gateway.Options{RetrievalTimeout: 100 * time.Millisecond})
+	for _, target := range []string{f.Cid().String(), first.String()} {
+		s.get("/ipfs/"+target).want(t, 504).wantText(t, first.String()+" within 100ms: out of time while searching")
+	}
+}
+
 func TestOnlyIfCached(t *testing.T) {
 	d := newDAG(t)
 	f := d.file(noise(5000), 1000, true)

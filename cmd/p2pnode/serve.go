@@ -89,13 +89,19 @@ func openGateway(n *node.Node, addr string, log *slog.Logger) (face, error) {
 	if err != nil {
 		return face{}, err
 	}
-	source := func(ctx context.Context) block.Getter { return n.Session(ctx) }
+	source := func(ctx context.Context) block.Getter { return session{n.Session(ctx)} }
 	h, err := gateway.New(source, n.Local(), gateway.Options{Hosts: hostsOf(l.Addr()), Names: n, Logger: log})
 	if err != nil {
 		return face{}, errors.Join(err, l.Close())
 	}
 	return face{gateway.Server(h), l}, nil
 }
+
+// session is a fetch for the gateway, which tells what it is doing.
+type session struct{ *node.Session }
+
+// Phase implements what gateway.New asks for.
+func (s session) Phase() string { return s.Progress().Phase }
 
 // hostsOf lists the names under which the gateway is reached when it was told to
 // listen beyond this machine: the address itself, or every address of the
