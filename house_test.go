@@ -31,16 +31,17 @@ var arrows = map[string][]string{
 	"exchange/wire":            {"block"},
 	"exchange/swap":            {"block"},
 
+	"unixfs/build":         {"block", "unixfs", "unixfs/codec", "unixfs/shard"},
 	"blockstore/storetest": {"block", "blockstore"},
 	"blockstore/disk":      {"block", "blockstore", "directio", "blockstore/disk/badgerdb", "blockstore/disk/volume"},
 	"dht":                  {"dht/keyspace"},
 	"exchange":             {"block", "blockstore", "exchange/wire", "exchange/swap"},
 	"gossip":               {},
 
-	"node": {"block", "blockstore", "blockstore/disk", "blockstore/disk/badgerdb", "unixfs", "unixfs/codec", "exchange", "dht", "gossip"},
+	"node": {"block", "blockstore", "blockstore/disk", "blockstore/disk/badgerdb", "unixfs", "unixfs/build", "unixfs/codec", "exchange", "dht", "gossip"},
 
 	"gateway":     {"block"},
-	"control":     {"node", "block", "unixfs", "unixfs/codec", "exchange", "blockstore/disk", "blockstore/disk/badgerdb"}, // names the errors of all
+	"control":     {"node", "block", "unixfs", "unixfs/build", "unixfs/codec", "exchange", "blockstore/disk", "blockstore/disk/badgerdb"}, // names the errors of all
 	"cmd/p2pnode": {"node", "gateway", "control", "block", "unixfs", "directio"},
 }
 
@@ -60,11 +61,11 @@ var doors = map[string][]string{
 }
 
 // pure packages hold protocol logic: they start no goroutine and read no clock,
-// so that a script or a seed decides everything they do. unixfs and
-// blockstore.Mem read no clock either, but unixfs hashes on all cores.
+// so that a script or a seed decides everything they do. unixfs and its builder
+// read no clock either, but keep Gets in flight and hash on all cores.
 var (
-	noGoroutines = []string{"block", "blockstore", "unixfs/codec", "exchange/wire", "exchange/swap", "dht/keyspace"}
-	noClock      = append([]string{"unixfs", "unixfs/shard"}, noGoroutines...)
+	noGoroutines = []string{"block", "blockstore", "unixfs/codec", "unixfs/shard", "exchange/wire", "exchange/swap", "dht/keyspace"}
+	noClock      = append([]string{"unixfs", "unixfs/build"}, noGoroutines...)
 )
 
 const functionLinesMax = 70

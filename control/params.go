@@ -12,6 +12,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/build"
 )
 
 // params reads the query of a request. The first malformed parameter is kept
@@ -79,12 +80,12 @@ func (p *params) cid() cid.Cid {
 	return v.Root
 }
 
-func (p *params) profile() unixfs.Profile {
+func (p *params) profile() build.Profile {
 	name := p.query.Get("profile")
 	if name == "" {
-		return unixfs.V1_2025
+		return build.V1_2025
 	}
-	v, err := unixfs.ProfileByName(name)
+	v, err := build.ProfileByName(name)
 	if err != nil {
 		p.fail("profile", err)
 	}

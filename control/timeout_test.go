@@ -14,7 +14,7 @@ import (
 	"github.com/p2pnode/p2pnode/blockstore"
 	"github.com/p2pnode/p2pnode/control"
 	"github.com/p2pnode/p2pnode/node"
-	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/build"
 )
 
 // TestTimeoutInTheMiddle: the error of a fetch whose time is over when some of
@@ -25,7 +25,7 @@ func TestTimeoutInTheMiddle(t *testing.T) {
 	for i := range data {
 		data[i] = byte(i >> 20)
 	}
-	root, err := unixfs.BuildFile(ctx, store, bytes.NewReader(data), unixfs.BuildOptions{Profile: unixfs.V1_2025})
+	root, err := build.File(ctx, store, bytes.NewReader(data), build.Options{Profile: build.V1_2025})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/build"
 )
 
 const (
@@ -30,8 +31,8 @@ const (
 // pins.
 type AddOptions struct {
 	// Profile decides chunk size, layout and CID version; the zero Profile
-	// means unixfs.V1_2025.
-	Profile unixfs.Profile
+	// means build.V1_2025.
+	Profile build.Profile
 
 	// NoPin leaves the root without a pin: the next collection may take it.
 	NoPin bool
@@ -52,23 +53,23 @@ type AddOptions struct {
 type Adder struct {
 	node  *Node
 	o     AddOptions
-	build unixfs.BuildOptions
+	build build.Options
 	put   block.Putter
 	batch *batch // nil with OnlyHash
-	tree  *unixfs.Tree
+	tree  *build.Tree
 	root  unixfs.Link // set when the path "" was added
 	lease *lease
 }
 
 // NewAdd starts an add.
 func (n *Node) NewAdd(o AddOptions) *Adder {
-	if o.Profile == (unixfs.Profile{}) {
-		o.Profile = unixfs.V1_2025
+	if o.Profile == (build.Profile{}) {
+		o.Profile = build.V1_2025
 	}
 	a := &Adder{
 		node:  n,
 		o:     o,
-		build: unixfs.BuildOptions{Profile: o.Profile, Progress: o.Progress},
+		build: build.Options{Profile: o.Profile, Progress: o.Progress},
 		lease: n.store.lease(),
 	}
 	if o.OnlyHash {
@@ -78,7 +79,7 @@ func (n *Node) NewAdd(o AddOptions) *Adder {
 		a.batch.storing.SetLimit(batchesInFlight)
 		a.put = a.batch
 	}
-	a.tree = unixfs.NewTree(a.put, a.build)
+	a.tree = build.NewTree(a.put, a.build)
 	return a
 }
 
@@ -91,7 +92,7 @@ func (a *Adder) File(ctx context.Context, path string, r io.Reader, mode fs.File
 	o := a.build
 	o.Mode, o.ModTime = mode, mtime
 	var err error
-	a.root, err = unixfs.BuildFile(ctx, a.put, r, o)
+	a.root, err = build.File(ctx, a.put, r, o)
 	return a.root, err
 }
 
@@ -103,7 +104,7 @@ func (a *Adder) Symlink(ctx context.Context, path, target string, mtime time.Tim
 	o := a.build
 	o.ModTime = mtime
 	var err error
-	a.root, err = unixfs.BuildSymlink(ctx, a.put, target, o)
+	a.root, err = build.Symlink(ctx, a.put, target, o)
 	return a.root, err
 }
 

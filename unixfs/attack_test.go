@@ -1,21 +1,18 @@
 package unixfs_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/ipfs/go-cid"
 
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/build"
 	"github.com/p2pnode/p2pnode/unixfs/codec"
 	"github.com/p2pnode/p2pnode/unixfs/shard"
 )
@@ -263,9 +260,9 @@ func TestShardBomb(t *testing.T) {
 // Blocks larger than their parents claim do not make the window grow.
 func TestLiesAboutTsize(t *testing.T) {
 	m := newMemory()
-	tree := unixfs.NewTree(m, unixfs.BuildOptions{})
+	tree := build.NewTree(m, build.Options{})
 	for i := range 100 {
-		l := must[unixfs.Link](t)(unixfs.BuildFile(context.Background(), m, content(100_000+i), unixfs.BuildOptions{}))
+		l := must[unixfs.Link](t)(build.File(context.Background(), m, content(100_000+i), build.Options{}))
 		l.Tsize = 1
 		if err := tree.Add(l.Cid.String(), l); err != nil {
 			t.Fatal(err)
@@ -283,59 +280,6 @@ func TestLiesAboutTsize(t *testing.T) {
 	})
 	if n != 101 {
 		t.Errorf("%d entries", n)
-	}
-}
-
-func TestTreeRefusesBadPaths(t *testing.T) {
-	ctx := context.Background()
-	for _, path := range []string{"/a", "a//b", "a/", ".", "../a", "a/./b", "a\x00"} {
-		tree := unixfs.NewTree(discard{}, unixfs.BuildOptions{})
-		var bad *unixfs.PathError
-		if _, err := tree.File(ctx, path, bytes.NewReader(nil), 0, time.Time{}); !errors.As(err, &bad) {
-			t.Errorf("%q: %v", path, err)
-		}
-	}
-	tree := unixfs.NewTree(discard{}, unixfs.BuildOptions{})
-	must[unixfs.Link](t)(tree.File(ctx, "a/b", bytes.NewReader(nil), 0, time.Time{}))
-	for _, path := range []string{"a/b", "a", "a/b/c", ""} {
-		if _, err := tree.File(ctx, path, bytes.NewReader(nil), 0, time.Time{}); err == nil {
-			t.Errorf("%q was taken", path)
-		}
-	}
-}
-
-// failing is a reader or a Putter that fails.
-type failing struct{ after int }
-
-var errFailing = errors.New("out of order")
-
-func (f *failing) Read(p []byte) (int, error) {
-	if f.after -= len(p); f.after < 0 {
-		return 0, errFailing
-	}
-	return len(p), nil
-}
-
-func (f *failing) Put(context.Context, ...block.Block) error { return errFailing }
-
-func TestBuildFails(t *testing.T) {
-	ctx := context.Background()
-	for _, after := range []int{0, 10_000, 5 << 20} {
-		if _, err := unixfs.BuildFile(ctx, discard{}, &failing{after}, unixfs.BuildOptions{}); !errors.Is(err, errFailing) {
-			t.Errorf("reader: %v", err)
-		}
-	}
-	for _, size := range []int{1, 100 << 20} {
-		if _, err := unixfs.BuildFile(ctx, &failing{}, content(size), unixfs.BuildOptions{}); !errors.Is(err, errFailing) {
-			t.Errorf("putter: %v", err)
-		}
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	cancel()
-	for _, size := range []int{1, 100 << 20} {
-		if _, err := unixfs.BuildFile(ctx, discard{}, content(size), unixfs.BuildOptions{}); !errors.Is(err, context.Canceled) {
-			t.Errorf("context: %v", err)
-		}
 	}
 }
 
@@ -362,53 +306,5 @@ func TestInlineBlocks(t *testing.T) {
 	}
 	if totals, err := unixfs.Fetch(context.Background(), m, root, unixfs.FetchOptions{}); totals.Blocks != 2 || err != nil {
 		t.Errorf("Fetch: %+v, %v", totals, err)
-	}
-}
-
-// counting counts calls of Put and what came.
-type counting struct {
-	memory
-	calls, blocksMost, bytesMost int
-}
-
-func (c *counting) Put(ctx context.Context, blocks ...block.Block) error {
-	size := 0
-	for _, b := range blocks {
-		size += b.Size()
-	}
-	c.calls++
-	c.blocksMost, c.bytesMost = max(c.blocksMost, len(blocks)), max(c.bytesMost, size)
-	return c.memory.Put(ctx, blocks...)
-}
-
-func TestPutsInBatches(t *testing.T) {
-	ctx := context.Background()
-	c := &counting{memory: *newMemory()}
-	tree := unixfs.NewTree(c, unixfs.BuildOptions{})
-	var wg sync.WaitGroup
-	for i := range 4 {
-		wg.Go(func() {
-			for j := range 2500 {
-				path := fmt.Sprintf("%d/%d", i, j)
-				if _, err := tree.File(ctx, path, strings.NewReader(path), 0, time.Time{}); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	root := must[unixfs.Link](t)(tree.Finish(ctx, nil))
-	if c.calls > 15 || c.blocksMost > 1024 {
-		t.Errorf("%d calls, of up to %d blocks", c.calls, c.blocksMost)
-	}
-	if n, err := drain(c, root.Cid, unixfs.WalkOptions{}); n != 10_005 || err != nil {
-		t.Errorf("%d entries, %v", n, err)
-	}
-	c.calls = 0
-	progress := 0
-	o := unixfs.BuildOptions{Progress: func(n int) { progress += n }}
-	must[unixfs.Link](t)(unixfs.BuildFile(ctx, c, content(50<<20+7), o))
-	if c.calls > 8 || c.bytesMost > 9<<20 || progress != 50<<20+7 {
-		t.Errorf("%d calls, of up to %d bytes; progress %d", c.calls, c.bytesMost, progress)
 	}
 }

@@ -3,54 +3,14 @@ package unixfs_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"testing"
 	"time"
 
 	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/build"
 )
-
-func BenchmarkSHA256(b *testing.B) {
-	data := make([]byte, 1<<20)
-	b.SetBytes(1 << 20)
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			sha256.Sum256(data)
-		}
-	})
-}
-
-func BenchmarkBuildFile(b *testing.B) {
-	const size = 256 << 20
-	data := make([]byte, size)
-	io.ReadFull(content(size), data)
-	b.SetBytes(size)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := unixfs.BuildFile(context.Background(), discard{}, bytes.NewReader(data), unixfs.BuildOptions{}); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-// BenchmarkBuildSmall builds a directory of 10,000 files of 1 KiB.
-func BenchmarkBuildSmall(b *testing.B) {
-	data := make([]byte, 1<<10)
-	for b.Loop() {
-		tree := unixfs.NewTree(discard{}, unixfs.BuildOptions{})
-		for i := range 10000 {
-			if _, err := tree.File(context.Background(), fmt.Sprintf("d%d/f%d", i/100, i), bytes.NewReader(data), 0, time.Time{}); err != nil {
-				b.Fatal(err)
-			}
-		}
-		if _, err := tree.Finish(context.Background(), nil); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(10000*float64(b.N)/b.Elapsed().Seconds(), "files/s")
-}
 
 // BenchmarkWalkSmall reads 100 directories of 1,000 files of 1 KiB each.
 func BenchmarkWalkSmall(b *testing.B) {
@@ -96,7 +56,7 @@ func BenchmarkFetchSmall(b *testing.B) {
 func BenchmarkReadFile(b *testing.B) {
 	const size = 256 << 20
 	m := newMemory()
-	l, err := unixfs.BuildFile(context.Background(), m, content(size), unixfs.BuildOptions{})
+	l, err := build.File(context.Background(), m, content(size), build.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -116,7 +76,7 @@ func BenchmarkReadFile(b *testing.B) {
 // smallFiles builds directories of files that all differ.
 func smallFiles(t testing.TB, m *memory, dirs, files, size int) unixfs.Link {
 	t.Helper()
-	tree := unixfs.NewTree(m, unixfs.BuildOptions{})
+	tree := build.NewTree(m, build.Options{})
 	data := make([]byte, size)
 	for d := range dirs {
 		for f := range files {

@@ -8,31 +8,12 @@ import (
 	"time"
 
 	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/build"
 )
-
-func ExampleBuildFile() {
-	blocks := newMemory() // any block.Putter
-	l, err := unixfs.BuildFile(context.Background(), blocks, strings.NewReader("hello, world"), unixfs.BuildOptions{})
-	fmt.Println(l.Cid, l.Size, err)
-	// Output: bafkreiajzj7e5ktorlu4putbczyssgciqnse2b67xj6l7pcmrixaqnqnlm 12 <nil>
-}
-
-func ExampleTree() {
-	ctx, blocks := context.Background(), newMemory()
-	tree := unixfs.NewTree(blocks, unixfs.BuildOptions{})
-	tree.File(ctx, "notes/one.txt", strings.NewReader("one"), 0, time.Time{})
-	tree.File(ctx, "notes/two.txt", strings.NewReader("two"), 0, time.Time{})
-	root, err := tree.Finish(ctx, func(path string, l unixfs.Link) { fmt.Printf("%q %s\n", path, l.Type) })
-	fmt.Println(root.Type, err)
-	// Output:
-	// "notes" directory
-	// "" directory
-	// directory <nil>
-}
 
 func ExampleWalker() {
 	ctx, blocks := context.Background(), newMemory()
-	tree := unixfs.NewTree(blocks, unixfs.BuildOptions{})
+	tree := build.NewTree(blocks, build.Options{})
 	tree.File(ctx, "a/hello.txt", strings.NewReader("hello"), 0, time.Time{})
 	tree.Symlink(ctx, "b", "a/hello.txt", time.Time{})
 	root, _ := tree.Finish(ctx, nil)
@@ -60,7 +41,7 @@ func ExampleWalker() {
 
 func ExampleOpen() {
 	ctx, blocks := context.Background(), newMemory()
-	l, _ := unixfs.BuildFile(ctx, blocks, strings.NewReader("hello, world"), unixfs.BuildOptions{})
+	l, _ := build.File(ctx, blocks, strings.NewReader("hello, world"), build.Options{})
 
 	f, err := unixfs.Open(ctx, blocks, l.Cid)
 	if err != nil {

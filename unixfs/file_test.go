@@ -14,15 +14,16 @@ import (
 
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/build"
 	"github.com/p2pnode/p2pnode/unixfs/codec"
 )
 
 func TestFile(t *testing.T) {
 	ctx := context.Background()
-	for _, p := range []unixfs.Profile{tiny(), unixfs.V0_2015} {
+	for _, p := range []build.Profile{tiny(), build.V0_2015} {
 		for _, size := range []int{0, 1, 100, 101, 5000, 600_000} {
 			m := newMemory()
-			l := must[unixfs.Link](t)(unixfs.BuildFile(ctx, m, content(size), unixfs.BuildOptions{Profile: p}))
+			l := must[unixfs.Link](t)(build.File(ctx, m, content(size), build.Options{Profile: p}))
 			want := must[[]byte](t)(io.ReadAll(content(size)))
 			f := must[*unixfs.File](t)(unixfs.Open(ctx, m, l.Cid))
 			if size <= 5000 {
@@ -61,7 +62,7 @@ func TestFileReadAt(t *testing.T) {
 	ctx := context.Background()
 	m := newMemory()
 	const size = 50_000
-	l := must[unixfs.Link](t)(unixfs.BuildFile(ctx, m, content(size), unixfs.BuildOptions{Profile: tiny()}))
+	l := must[unixfs.Link](t)(build.File(ctx, m, content(size), build.Options{Profile: tiny()}))
 	want := must[[]byte](t)(io.ReadAll(content(size)))
 	f := must[*unixfs.File](t)(unixfs.Open(ctx, m, l.Cid))
 	defer f.Close()
@@ -85,9 +86,9 @@ func TestFileReadAt(t *testing.T) {
 func TestFileSeekFetchesLittle(t *testing.T) {
 	ctx := context.Background()
 	m := newMemory()
-	p := unixfs.V1_2025
+	p := build.V1_2025
 	p.ChunkSize, p.LinksMax = 10_000, 10
-	l := must[unixfs.Link](t)(unixfs.BuildFile(ctx, m, content(10_000_000), unixfs.BuildOptions{Profile: p}))
+	l := must[unixfs.Link](t)(build.File(ctx, m, content(10_000_000), build.Options{Profile: p}))
 	s := &slow{g: m, latency: fixed(0)}
 	f := must[*unixfs.File](t)(unixfs.Open(ctx, s, l.Cid))
 	defer f.Close()
@@ -102,7 +103,7 @@ func TestFileSeekFetchesLittle(t *testing.T) {
 // The window of a reader that goes on grows.
 func TestFileReadsAhead(t *testing.T) {
 	m := newMemory()
-	l := must[unixfs.Link](t)(unixfs.BuildFile(t.Context(), m, content(100<<20), unixfs.BuildOptions{}))
+	l := must[unixfs.Link](t)(build.File(t.Context(), m, content(100<<20), build.Options{}))
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		s := &slow{g: m, latency: fixed(time.Second)}
@@ -125,7 +126,7 @@ func TestFileReadsAhead(t *testing.T) {
 func TestFileMissingBlock(t *testing.T) {
 	m := newMemory()
 	var err error
-	l := must[unixfs.Link](t)(unixfs.BuildFile(t.Context(), m, content(3<<20), unixfs.BuildOptions{}))
+	l := must[unixfs.Link](t)(build.File(t.Context(), m, content(3<<20), build.Options{}))
 	links := must[[]codec.Link](t)(codec.Links(m.m[l.Cid]))
 	m.drop(links[1].Cid)
 	f := must[*unixfs.File](t)(unixfs.Open(t.Context(), m, l.Cid))
@@ -138,7 +139,7 @@ func TestFileMissingBlock(t *testing.T) {
 	if _, err := unixfs.Open(t.Context(), m, links[1].Cid); !errors.Is(err, block.ErrNotFound) {
 		t.Errorf("Open: %v", err)
 	}
-	dir := must[unixfs.Link](t)(unixfs.NewTree(m, unixfs.BuildOptions{}).Finish(t.Context(), nil))
+	dir := must[unixfs.Link](t)(build.NewTree(m, build.Options{}).Finish(t.Context(), nil))
 	var notFile *unixfs.NotFileError
 	if _, err := unixfs.Open(t.Context(), m, dir.Cid); !errors.As(err, &notFile) {
 		t.Errorf("Open of a directory: %v", err)

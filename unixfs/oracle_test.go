@@ -3,14 +3,12 @@ package unixfs_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"testing"
 
 	chunk "github.com/ipfs/boxo/chunker"
 	"github.com/ipfs/boxo/ipld/merkledag"
 	mdtest "github.com/ipfs/boxo/ipld/merkledag/test"
-	"github.com/ipfs/boxo/ipld/unixfs/hamt"
 	"github.com/ipfs/boxo/ipld/unixfs/importer/balanced"
 	"github.com/ipfs/boxo/ipld/unixfs/importer/helpers"
 	"github.com/ipfs/boxo/ipld/unixfs/importer/trickle"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/build"
 )
 
 // boxo is the libraries of Kubo as a store of ours.
@@ -56,7 +55,7 @@ func (s boxo) Get(ctx context.Context, c cid.Cid) (block.Block, error) {
 
 func TestBoxoReadsOurs(t *testing.T) {
 	ctx := context.Background()
-	for _, p := range []unixfs.Profile{unixfs.V1_2025, unixfs.V0_2015, tiny()} {
+	for _, p := range []build.Profile{build.V1_2025, build.V0_2015, tiny()} {
 		s, m := newBoxo(), newMemory()
 		root, _ := forest(t, m, p)
 		for _, b := range m.m {
@@ -132,42 +131,10 @@ func TestWeReadBoxosFiles(t *testing.T) {
 				}
 				f.Close()
 				if p := tiny(); !trickled && raw {
-					if l := must[unixfs.Link](t)(unixfs.BuildFile(ctx, discard{}, content(size), unixfs.BuildOptions{Profile: p})); !l.Cid.Equals(root.Cid()) {
+					if l := must[unixfs.Link](t)(build.File(ctx, discard{}, content(size), build.Options{Profile: p})); !l.Cid.Equals(root.Cid()) {
 						t.Errorf("size %d: we build %s, boxo %s", size, l.Cid, root.Cid())
 					}
 				}
-			}
-		}
-	}
-}
-
-// Every fanout: the same CIDs as boxo's HAMT.
-func TestShardsEqualBoxos(t *testing.T) {
-	ctx := context.Background()
-	leaf := must[block.Block](t)(block.New(nil, block.Prefix{Codec: cid.Raw}))
-	for fanout := 8; fanout <= 1024; fanout *= 2 {
-		for _, n := range []int{1, 2, 10, 300, 3000} {
-			s := newBoxo()
-			if err := s.Put(ctx, leaf); err != nil {
-				t.Fatal(err)
-			}
-			theirs := must[*hamt.Shard](t)(hamt.NewShard(s.dag, fanout))
-			theirs.SetCidBuilder(cid.V1Builder{Codec: cid.DagProtobuf, MhType: 0x12})
-			p := unixfs.V1_2025
-			p.ShardSize, p.ShardFanout = 1, fanout
-			tree := unixfs.NewTree(discard{}, unixfs.BuildOptions{Profile: p})
-			for i := range n {
-				name := fmt.Sprint("entry ", i)
-				if err := theirs.SetLink(ctx, name, &ipld.Link{Cid: leaf.Cid()}); err != nil {
-					t.Fatal(err)
-				}
-				if err := tree.Add(name, unixfs.Link{Cid: leaf.Cid()}); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want := must[ipld.Node](t)(theirs.Node())
-			if got := must[unixfs.Link](t)(tree.Finish(ctx, nil)); !got.Cid.Equals(want.Cid()) {
-				t.Errorf("fanout %d, %d entries: %s, boxo has %s", fanout, n, got.Cid, want.Cid())
 			}
 		}
 	}

@@ -69,3 +69,42 @@ func (p Path) String() string { return p.upTo(len(p.Segments)) }
 func (p Path) upTo(n int) string {
 	return strings.Join(append([]string{"/ipfs", p.Root.String()}, p.Segments[:n]...), "/")
 }
+
+// SplitPath splits a path from a directory down, "" being the directory itself,
+// into names. It fails with a *PathError.
+func SplitPath(path string) ([]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	names := strings.Split(path, "/")
+	if len(names) > DirDepthMax {
+		return nil, &PathError{Path: path, What: fmt.Sprintf("more than %d names", DirDepthMax)}
+	}
+	for _, name := range names {
+		if what := badName(name); what != "" {
+			return nil, &PathError{Path: path, What: what}
+		}
+	}
+	return names, nil
+}
+
+// badName says why no entry may have this name, if so. Such names would lead
+// out of a directory that is written to disk, or could not be written at all.
+func badName(name string) string {
+	switch {
+	case name == "":
+		return "empty name"
+	case name == "." || name == "..":
+		return fmt.Sprintf("name %q", name)
+	case strings.ContainsAny(name, "/\x00"):
+		return fmt.Sprintf("name %q has a slash or a NUL", name)
+	}
+	return ""
+}
+
+func join(dir, name string) string {
+	if dir == "" {
+		return name
+	}
+	return dir + "/" + name
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/build"
 )
 
 func TestParsePath(t *testing.T) {
@@ -50,7 +51,7 @@ func TestParsePath(t *testing.T) {
 
 func TestResolve(t *testing.T) {
 	ctx := context.Background()
-	for _, p := range []unixfs.Profile{unixfs.V1_2025, unixfs.V0_2015, tiny()} {
+	for _, p := range []build.Profile{build.V1_2025, build.V0_2015, tiny()} {
 		m := newMemory()
 		root, want := forest(t, m, p)
 		for path, body := range want {
@@ -84,7 +85,7 @@ func TestResolve(t *testing.T) {
 
 func TestList(t *testing.T) {
 	ctx := context.Background()
-	for _, p := range []unixfs.Profile{unixfs.V1_2025, tiny()} {
+	for _, p := range []build.Profile{build.V1_2025, tiny()} {
 		m := newMemory()
 		root, want := forest(t, m, p)
 		d4 := must[unixfs.Link](t)(unixfs.Resolve(ctx, m, unixfs.Path{Root: root.Cid, Segments: []string{"d4"}}))
@@ -121,7 +122,7 @@ func TestList(t *testing.T) {
 		if n != 6 {
 			t.Errorf("%d entries, one of which is missing", n)
 		}
-		for _, err := range unixfs.List(ctx, m, must[unixfs.Link](t)(unixfs.BuildSymlink(ctx, m, "x", unixfs.BuildOptions{})).Cid) {
+		for _, err := range unixfs.List(ctx, m, must[unixfs.Link](t)(build.Symlink(ctx, m, "x", build.Options{})).Cid) {
 			var notDir *unixfs.NotDirError
 			if !errors.As(err, &notDir) {
 				t.Errorf("list of a symlink: %v", err)
@@ -133,9 +134,9 @@ func TestList(t *testing.T) {
 func TestStatSurvives(t *testing.T) {
 	ctx := context.Background()
 	mode, mtime := fs.FileMode(0o750)|fs.ModeSetgid|fs.ModeSticky, time.Unix(1700000000, 987654321)
-	for _, p := range []unixfs.Profile{unixfs.V1_2025, unixfs.V0_2015} {
+	for _, p := range []build.Profile{build.V1_2025, build.V0_2015} {
 		m := newMemory()
-		tree := unixfs.NewTree(m, unixfs.BuildOptions{Profile: p})
+		tree := build.NewTree(m, build.Options{Profile: p})
 		if err := tree.Dir("", mode, mtime); err != nil {
 			t.Fatal(err)
 		}
@@ -155,21 +156,6 @@ func TestStatSurvives(t *testing.T) {
 			if !e.ModTime.Equal(mtime) || e.Type != unixfs.TypeSymlink && e.Mode != mode {
 				t.Errorf("%s: %v %v", e.Path, e.Mode, e.ModTime)
 			}
-		}
-	}
-}
-
-func TestProfileByName(t *testing.T) {
-	for name, want := range map[string]unixfs.Profile{
-		"unixfs-v1-2025": unixfs.V1_2025, "v1-2025": unixfs.V1_2025, "unixfs-v0-2015": unixfs.V0_2015, "v0-2015": unixfs.V0_2015,
-	} {
-		if p, err := unixfs.ProfileByName(name); err != nil || p != want {
-			t.Errorf("%s: %+v, %v", name, p, err)
-		}
-	}
-	for _, name := range []string{"", "v2", "unixfs-"} {
-		if _, err := unixfs.ProfileByName(name); err == nil {
-			t.Errorf("%q is a profile", name)
 		}
 	}
 }

@@ -2,7 +2,9 @@ package unixfs_test
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"sync"
 	"testing"
 
@@ -62,4 +64,25 @@ func must[T any](t testing.TB) func(T, error) T {
 		}
 		return v
 	}
+}
+
+// content is a reproducible stream of size bytes.
+func content(size int) *randomReader {
+	var seed [32]byte
+	copy(seed[:], fmt.Sprint(size))
+	return &randomReader{c: rand.NewChaCha8(seed), left: size}
+}
+
+type randomReader struct {
+	c    *rand.ChaCha8
+	left int
+}
+
+func (r *randomReader) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		return 0, errEOF
+	}
+	n, err := r.c.Read(p[:min(len(p), r.left)])
+	r.left -= n
+	return n, err
 }

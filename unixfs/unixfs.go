@@ -1,26 +1,22 @@
-// Package unixfs turns files and directories into DAGs of blocks and back.
+// Package unixfs reads files and directories that are DAGs of blocks.
 //
-// Building cuts a file into chunks, names them, and piles balanced nodes on top
-// until one root is left; directories are lists of named links, split into a
-// HAMT when one block would grow too large. With the same Profile and the same
-// content the root CID equals the one that Kubo gives, byte for byte.
+// All reading goes through one ordered parallel walk (walk.go): blocks are asked
+// for ahead of the reader, across files and directories alike, and handed out in
+// depth-first order. Walker, List, File and Fetch are thin users of it; Resolve
+// follows a Path from block to block.
 //
-// Reading goes the other way through one ordered parallel walk (walk.go): blocks
-// are asked for ahead of the reader, across files and directories alike, and
-// handed out in depth-first order. Walker, List, File and Fetch are thin users
-// of it.
-//
-// It is not a store and not a network: blocks go to a block.Putter and come from
-// a block.Getter. It has no clock. It starts goroutines to hash on all cores and
-// to keep Gets in flight; Close, or the end of the context, ends them.
+// What a single block says is for unixfs/codec to decode, where an entry of a
+// HAMT belongs for unixfs/shard to tell; unixfs/build makes what is read here.
+// The package is not a store and not a network: blocks come from a block.Getter.
+// It has no clock. It starts goroutines to keep Gets in flight; Close, or the
+// end of the context, ends them.
 //
 // Invariant: nothing a stranger has built makes it allocate without bound,
 // loop for ever or hand out more, fewer or other bytes than a node declares.
-// Every count, size, depth and name is checked where a block is decoded, and a
-// lie is a *FormatError that names the block.
+// Every count, size, depth and name is checked where a block is taken in, and a
+// lie is a *codec.FormatError that names the block.
 //
-// Sources: the UnixFS specification (https://specs.ipfs.tech/unixfs/), dag-pb
-// (https://ipld.io/specs/codecs/dag-pb/), IPIP-499 for the profiles.
+// Sources: the UnixFS specification (https://specs.ipfs.tech/unixfs/).
 package unixfs
 
 import (

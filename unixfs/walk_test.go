@@ -17,6 +17,7 @@ import (
 
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/build"
 )
 
 // slow answers after a latency, and counts.
@@ -65,18 +66,18 @@ func random(seed uint64, most time.Duration) func() time.Duration {
 }
 
 // tiny makes deep trees of little data.
-func tiny() unixfs.Profile {
-	p := unixfs.V1_2025
+func tiny() build.Profile {
+	p := build.V1_2025
 	p.ChunkSize, p.LinksMax, p.ShardSize, p.ShardFanout = 100, 3, 2000, 16
 	return p
 }
 
 // forest is a tree of every shape there is; want has it in order of a walk of
 // plain directories.
-func forest(t testing.TB, m *memory, p unixfs.Profile) (root unixfs.Link, want map[string]string) {
+func forest(t testing.TB, m *memory, p build.Profile) (root unixfs.Link, want map[string]string) {
 	t.Helper()
 	ctx := context.Background()
-	tree := unixfs.NewTree(m, unixfs.BuildOptions{Profile: p})
+	tree := build.NewTree(m, build.Options{Profile: p})
 	want = map[string]string{"": ""}
 	for d := range 5 {
 		dir := fmt.Sprintf("d%d", d)
@@ -127,7 +128,7 @@ func readAll(t testing.TB, w *unixfs.Walker, check func()) (paths []string, bodi
 }
 
 func TestWalkerReadsWhatTreeBuilt(t *testing.T) {
-	for _, p := range []unixfs.Profile{unixfs.V1_2025, unixfs.V0_2015, tiny()} {
+	for _, p := range []build.Profile{build.V1_2025, build.V0_2015, tiny()} {
 		m := newMemory()
 		root, want := forest(t, m, p)
 		w := unixfs.NewWalker(context.Background(), m, root.Cid, unixfs.WalkOptions{})
@@ -298,7 +299,7 @@ func TestWalkerCancel(t *testing.T) {
 
 func TestWalkerSkipsWithoutReading(t *testing.T) {
 	m := newMemory()
-	tree := unixfs.NewTree(m, unixfs.BuildOptions{})
+	tree := build.NewTree(m, build.Options{})
 	must[unixfs.Link](t)(tree.File(t.Context(), "a", content(64<<20), 0, time.Time{}))
 	must[unixfs.Link](t)(tree.File(t.Context(), "b", content(5), 0, time.Time{}))
 	root := must[unixfs.Link](t)(tree.Finish(t.Context(), nil))
@@ -320,7 +321,7 @@ func TestWalkerSkipsWithoutReading(t *testing.T) {
 
 func TestFetchVisitsOnce(t *testing.T) {
 	m := newMemory()
-	tree := unixfs.NewTree(m, unixfs.BuildOptions{})
+	tree := build.NewTree(m, build.Options{})
 	for i := range 50 {
 		path := fmt.Sprintf("d%d/f", i)
 		must[unixfs.Link](t)(tree.File(t.Context(), path, bytes.NewReader(make([]byte, 5<<20)), 0, time.Time{}))
@@ -364,7 +365,7 @@ func TestTimeoutInTheMiddle(t *testing.T) {
 		data[i] = byte(i * i >> 8)
 	}
 	var last cid.Cid
-	root := must[unixfs.Link](t)(unixfs.BuildFile(t.Context(), m, bytes.NewReader(data), unixfs.BuildOptions{Profile: tiny()}))
+	root := must[unixfs.Link](t)(build.File(t.Context(), m, bytes.NewReader(data), build.Options{Profile: tiny()}))
 	for c := range m.m {
 		if c.Type() == cid.Raw {
 			last = c

@@ -1,10 +1,11 @@
-package unixfs_test
+package build_test
 
 import (
 	"bufio"
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/build"
 )
 
 // With -kubo FILE, TestGolden asks that Kubo binary for the CIDs and rewrites
@@ -50,7 +52,7 @@ func goldenCases() []goldenCase {
 	} {
 		cases = append(cases, goldenCase{name: fmt.Sprintf("file of %d", size), things: []thing{{size: size}}})
 	}
-	cases[len(cases)-1].only = unixfs.V1_2025.Name
+	cases[len(cases)-1].only = build.V1_2025.Name
 	nested := []thing{
 		{path: "a", dir: true}, {path: "a/b", dir: true}, {path: "a/b/one", size: 1}, {path: "a/b/two", size: 300 << 10},
 		{path: "a/three", size: 3}, {path: "empty", dir: true}, {path: "link", target: "a/three"},
@@ -71,8 +73,8 @@ func goldenCases() []goldenCase {
 		goldenCase{name: "v1 over the threshold", things: sized(1065, 200, 106)},
 		goldenCase{name: "v0 at the threshold", things: sized(1120, 200, 30)},
 		goldenCase{name: "v0 over the threshold", things: sized(1120, 200, 31)},
-		goldenCase{name: "mode and mtime", things: stat, preserve: true, only: unixfs.V0_2015.Name},
-		goldenCase{name: "sharded with mode and mtime", things: append([]thing{{dir: true, mode: 0o751, mtime: epoch}}, withStat(sized(1300, 200, 40))...), preserve: true, only: unixfs.V0_2015.Name},
+		goldenCase{name: "mode and mtime", things: stat, preserve: true, only: build.V0_2015.Name},
+		goldenCase{name: "sharded with mode and mtime", things: append([]thing{{dir: true, mode: 0o751, mtime: epoch}}, withStat(sized(1300, 200, 40))...), preserve: true, only: build.V0_2015.Name},
 	)
 }
 
@@ -121,7 +123,7 @@ type randomReader struct {
 
 func (r *randomReader) Read(p []byte) (int, error) {
 	if r.left == 0 {
-		return 0, errEOF
+		return 0, io.EOF
 	}
 	n, err := r.c.Read(p[:min(len(p), r.left)])
 	r.left -= n
@@ -133,7 +135,7 @@ func TestGolden(t *testing.T) {
 		rewriteGolden(t)
 	}
 	want := readGolden(t)
-	for _, p := range []unixfs.Profile{unixfs.V1_2025, unixfs.V0_2015} {
+	for _, p := range []build.Profile{build.V1_2025, build.V0_2015} {
 		for _, c := range goldenCases() {
 			if c.only != "" && c.only != p.Name {
 				continue
@@ -147,10 +149,10 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-func buildThings(t *testing.T, p unixfs.Profile, c goldenCase) unixfs.Link {
+func buildThings(t *testing.T, p build.Profile, c goldenCase) unixfs.Link {
 	t.Helper()
 	ctx := context.Background()
-	tree := unixfs.NewTree(discard{}, unixfs.BuildOptions{Profile: p})
+	tree := build.NewTree(discard{}, build.Options{Profile: p})
 	for _, th := range c.things {
 		var err error
 		switch {
@@ -192,7 +194,7 @@ func readGolden(t *testing.T) map[string]string {
 func rewriteGolden(t *testing.T) {
 	var out strings.Builder
 	out.WriteString(`# Root CIDs by Kubo 0.43.0, one line per profile and case of golden_test.go.
-# Made with "go test ./unixfs -run TestGolden -kubo FILE", which for each profile runs
+# Made with "go test ./unixfs/build -run TestGolden -kubo FILE", which for each profile runs
 #
 #	ipfs init --profile test
 #	ipfs config profile apply PROFILE
@@ -205,7 +207,7 @@ func rewriteGolden(t *testing.T) {
 #
 #	ipfs add -Q -r -H --pin=false --preserve-mode --preserve-mtime DIR/x
 `)
-	for _, p := range []unixfs.Profile{unixfs.V1_2025, unixfs.V0_2015} {
+	for _, p := range []build.Profile{build.V1_2025, build.V0_2015} {
 		repo := t.TempDir()
 		run(t, repo, "init", "--profile", "test")
 		run(t, repo, "config", "profile", "apply", p.Name)

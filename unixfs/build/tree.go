@@ -1,4 +1,4 @@
-package unixfs
+package build
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/unixfs"
 	"github.com/p2pnode/p2pnode/unixfs/codec"
 )
 
@@ -24,55 +25,55 @@ import (
 // directory unless a file or a symlink is put there.
 type Tree struct {
 	out *batch
-	o   BuildOptions
+	o   Options
 
 	mu    sync.Mutex // guards the following fields
 	root  *dir
-	alone *Link // a file or symlink in place of root
+	alone *unixfs.Link // a file or symlink in place of root
 }
 
 // dir is a directory that is being filled.
 type dir struct {
-	links   map[string]Link
+	links   map[string]unixfs.Link
 	dirs    map[string]*dir
 	mode    fs.FileMode
 	modTime time.Time
 }
 
-func newDir() *dir { return &dir{links: map[string]Link{}, dirs: map[string]*dir{}} }
+func newDir() *dir { return &dir{links: map[string]unixfs.Link{}, dirs: map[string]*dir{}} }
 
 // errExists means a name that is taken.
 var errExists = errors.New("there is an entry of this name already")
 
 // NewTree returns an empty tree. Of o, Profile and Progress count.
-func NewTree(p block.Putter, o BuildOptions) *Tree {
+func NewTree(p block.Putter, o Options) *Tree {
 	return &Tree{out: newBatch(p), o: o, root: newDir()}
 }
 
 // File builds a file from r at path.
-func (t *Tree) File(ctx context.Context, path string, r io.Reader, mode fs.FileMode, modTime time.Time) (Link, error) {
+func (t *Tree) File(ctx context.Context, path string, r io.Reader, mode fs.FileMode, modTime time.Time) (unixfs.Link, error) {
 	o := t.o
 	o.Mode, o.ModTime = mode, modTime
 	l, err := buildFile(ctx, t.out, r, o)
 	if err != nil {
-		return Link{}, fmt.Errorf("build %s: %w", path, err)
+		return unixfs.Link{}, fmt.Errorf("build %s: %w", path, err)
 	}
 	return t.hang(path, l)
 }
 
 // Symlink builds a symbolic link to target at path.
-func (t *Tree) Symlink(ctx context.Context, path, target string, modTime time.Time) (Link, error) {
+func (t *Tree) Symlink(ctx context.Context, path, target string, modTime time.Time) (unixfs.Link, error) {
 	o := t.o
 	o.ModTime = modTime
 	l, err := buildSymlink(ctx, t.out, target, o)
 	if err != nil {
-		return Link{}, fmt.Errorf("build %s: %w", path, err)
+		return unixfs.Link{}, fmt.Errorf("build %s: %w", path, err)
 	}
 	return t.hang(path, l)
 }
 
 // Add hangs what has been built already at path.
-func (t *Tree) Add(path string, l Link) error {
+func (t *Tree) Add(path string, l unixfs.Link) error {
 	_, err := t.hang(path, l)
 	return err
 }
@@ -81,7 +82,7 @@ func (t *Tree) Add(path string, l Link) error {
 func (t *Tree) Dir(path string, mode fs.FileMode, modTime time.Time) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	names, err := splitNames(path)
+	names, err := unixfs.SplitPath(path)
 	if err != nil {
 		return err
 	}
@@ -93,16 +94,16 @@ func (t *Tree) Dir(path string, mode fs.FileMode, modTime time.Time) error {
 	return nil
 }
 
-func (t *Tree) hang(path string, l Link) (Link, error) {
+func (t *Tree) hang(path string, l unixfs.Link) (unixfs.Link, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	names, err := splitNames(path)
+	names, err := unixfs.SplitPath(path)
 	if err != nil {
-		return Link{}, err
+		return unixfs.Link{}, err
 	}
 	if len(names) == 0 {
 		if t.alone != nil || len(t.root.links)+len(t.root.dirs) > 0 {
-			return Link{}, fmt.Errorf("build root: %w", errExists)
+			return unixfs.Link{}, fmt.Errorf("build root: %w", errExists)
 		}
 		t.alone = &l
 		return l, nil
@@ -110,11 +111,11 @@ func (t *Tree) hang(path string, l Link) (Link, error) {
 	last := len(names) - 1
 	d, err := t.dir(names[:last])
 	if err != nil {
-		return Link{}, fmt.Errorf("build %s: %w", path, err)
+		return unixfs.Link{}, fmt.Errorf("build %s: %w", path, err)
 	}
 	l.Name = names[last]
 	if _, taken := d.links[l.Name]; taken || d.dirs[l.Name] != nil {
-		return Link{}, fmt.Errorf("build %s: %w", path, errExists)
+		return unixfs.Link{}, fmt.Errorf("build %s: %w", path, errExists)
 	}
 	d.links[l.Name] = l
 	return l, nil
@@ -140,47 +141,17 @@ func (t *Tree) dir(names []string) (*dir, error) {
 	return d, nil
 }
 
-func splitNames(path string) ([]string, error) {
-	if path == "" {
-		return nil, nil
-	}
-	names := strings.Split(path, "/")
-	if len(names) > DirDepthMax {
-		return nil, &PathError{Path: path, What: fmt.Sprintf("more than %d names", DirDepthMax)}
-	}
-	for _, name := range names {
-		if what := badName(name); what != "" {
-			return nil, &PathError{Path: path, What: what}
-		}
-	}
-	return names, nil
-}
-
-// badName says why no entry may have this name, if so. Such names would lead
-// out of a directory that is written to disk, or could not be written at all.
-func badName(name string) string {
-	switch {
-	case name == "":
-		return "empty name"
-	case name == "." || name == "..":
-		return fmt.Sprintf("name %q", name)
-	case strings.ContainsAny(name, "/\x00"):
-		return fmt.Sprintf("name %q has a slash or a NUL", name)
-	}
-	return ""
-}
-
 // Finish builds the directories from the bottom up and returns the root. visit,
 // unless nil, sees each of them with its path, the root last. When Finish
 // returns without an error, all blocks of the tree are kept.
-func (t *Tree) Finish(ctx context.Context, visit func(path string, l Link)) (Link, error) {
+func (t *Tree) Finish(ctx context.Context, visit func(path string, l unixfs.Link)) (unixfs.Link, error) {
 	t.mu.Lock()
 	root, alone := t.root, t.alone
 	t.mu.Unlock()
 	if visit == nil {
-		visit = func(string, Link) {}
+		visit = func(string, unixfs.Link) {}
 	}
-	var l Link
+	var l unixfs.Link
 	var err error
 	if alone != nil {
 		l = *alone
@@ -189,10 +160,10 @@ func (t *Tree) Finish(ctx context.Context, visit func(path string, l Link)) (Lin
 	}
 	if err != nil {
 		t.out.drop()
-		return Link{}, err
+		return unixfs.Link{}, err
 	}
 	if err := t.out.flush(ctx); err != nil {
-		return Link{}, fmt.Errorf("put blocks of tree: %w", err)
+		return unixfs.Link{}, fmt.Errorf("put blocks of tree: %w", err)
 	}
 	return l, nil
 }
@@ -201,38 +172,24 @@ func (t *Tree) Finish(ctx context.Context, visit func(path string, l Link)) (Lin
 // are not finished.
 func (t *Tree) Abort() { t.out.drop() }
 
-func (t *Tree) finish(ctx context.Context, d *dir, path string, visit func(string, Link)) (Link, error) {
+func (t *Tree) finish(ctx context.Context, d *dir, path string, visit func(string, unixfs.Link)) (unixfs.Link, error) {
 	b := dirBuilder{out: t.out, profile: t.o.Profile.orDefault(), mode: d.mode, modTime: d.modTime}
 	b.links = make([]codec.Link, 0, len(d.links)+len(d.dirs))
 	for name, l := range d.links {
 		b.links = append(b.links, codec.Link{Name: name, Cid: l.Cid, Tsize: l.Tsize})
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.dirs)) {
-		l, err := t.finish(ctx, d.dirs[name], join(path, name), visit)
+		l, err := t.finish(ctx, d.dirs[name], strings.TrimPrefix(path+"/"+name, "/"), visit)
 		if err != nil {
-			return Link{}, err
+			return unixfs.Link{}, err
 		}
 		b.links = append(b.links, codec.Link{Name: name, Cid: l.Cid, Tsize: l.Tsize})
 	}
 	l, err := b.build(ctx)
 	if err != nil {
-		return Link{}, fmt.Errorf("build directory %q: %w", path, err)
+		return unixfs.Link{}, fmt.Errorf("build directory %q: %w", path, err)
 	}
-	_, l.Name = cutLast(path)
+	l.Name = path[strings.LastIndexByte(path, '/')+1:]
 	visit(path, l)
 	return l, nil
-}
-
-func join(dir, name string) string {
-	if dir == "" {
-		return name
-	}
-	return dir + "/" + name
-}
-
-func cutLast(path string) (dir, name string) {
-	if i := strings.LastIndexByte(path, '/'); i >= 0 {
-		return path[:i], path[i+1:]
-	}
-	return "", path
 }

@@ -1,4 +1,4 @@
-package unixfs
+package build
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/unixfs"
 	"github.com/p2pnode/p2pnode/unixfs/codec"
 	"github.com/p2pnode/p2pnode/unixfs/shard"
 )
@@ -20,7 +21,7 @@ type dirBuilder struct {
 	modTime time.Time
 }
 
-func (d *dirBuilder) build(ctx context.Context) (Link, error) {
+func (d *dirBuilder) build(ctx context.Context) (unixfs.Link, error) {
 	var root codec.Link
 	var err error
 	if d.size() > d.profile.ShardSize {
@@ -28,8 +29,8 @@ func (d *dirBuilder) build(ctx context.Context) (Link, error) {
 	} else {
 		root, err = d.emit(ctx, d.plain())
 	}
-	return Link{
-		Cid: root.Cid, Tsize: root.Tsize, Type: TypeDir,
+	return unixfs.Link{
+		Cid: root.Cid, Tsize: root.Tsize, Type: unixfs.TypeDir,
 		Mode: d.mode & codec.ModeMask, ModTime: d.modTime,
 	}, err
 }

@@ -1,25 +1,16 @@
-package unixfs
+package build
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"runtime"
-	"time"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/unixfs"
 	"github.com/p2pnode/p2pnode/unixfs/codec"
 )
-
-// BuildOptions say how a DAG is built. The zero value works.
-type BuildOptions struct {
-	Profile  Profile         // default V1_2025
-	Mode     fs.FileMode     // permission bits to record; default 0, none
-	ModTime  time.Time       // to record; default zero, none
-	Progress func(bytes int) // called with the bytes of file just taken in; default nil
-}
 
 // firstReadSize is the first buffer for a file of unknown size, in bytes: most
 // files are small, and a full chunk for each would cost more than hashing it.
@@ -28,32 +19,32 @@ const firstReadSize = 4 << 10
 // chunksPerCore bounds the chunks in flight: one being hashed, one waiting.
 const chunksPerCore = 2
 
-// BuildFile reads r to its end and puts the blocks of the file, leaves first.
+// File reads r to its end and puts the blocks of the file, leaves first.
 // When it returns without an error, p has kept all of them.
 //
 // A mode or a modification time cannot be recorded in a raw leaf, so a file of
 // one chunk that has them becomes a dag-pb leaf under every profile.
-func BuildFile(ctx context.Context, p block.Putter, r io.Reader, o BuildOptions) (Link, error) {
+func File(ctx context.Context, p block.Putter, r io.Reader, o Options) (unixfs.Link, error) {
 	out := newBatch(p)
 	l, err := buildFile(ctx, out, r, o)
 	if err != nil {
 		out.drop()
-		return Link{}, err
+		return unixfs.Link{}, err
 	}
 	if err := out.flush(ctx); err != nil {
-		return Link{}, fmt.Errorf("put blocks of file: %w", err)
+		return unixfs.Link{}, fmt.Errorf("put blocks of file: %w", err)
 	}
 	return l, nil
 }
 
-func buildFile(ctx context.Context, out *batch, r io.Reader, o BuildOptions) (Link, error) {
+func buildFile(ctx context.Context, out *batch, r io.Reader, o Options) (unixfs.Link, error) {
 	o.Profile = o.Profile.orDefault()
 	if err := o.Profile.check(); err != nil {
-		return Link{}, err
+		return unixfs.Link{}, err
 	}
 	first, err := readFirst(r, o.Profile.ChunkSize)
 	if err != nil {
-		return Link{}, fmt.Errorf("read file: %w", err)
+		return unixfs.Link{}, fmt.Errorf("read file: %w", err)
 	}
 	f := fileBuilder{stopped: func() error { return context.Cause(ctx) }, o: o}
 	if len(first) < o.Profile.ChunkSize {
@@ -84,7 +75,7 @@ func readFirst(r io.Reader, size int) ([]byte, error) {
 // fileBuilder makes the blocks of one file.
 type fileBuilder struct {
 	stopped func() error // why to stop, if at all
-	o       BuildOptions
+	o       Options
 	levels  []level
 }
 
@@ -101,13 +92,13 @@ type part struct {
 }
 
 // small builds a file that fits one chunk.
-func (f *fileBuilder) small(ctx context.Context, out *batch, data []byte) (Link, error) {
+func (f *fileBuilder) small(ctx context.Context, out *batch, data []byte) (unixfs.Link, error) {
 	if err := f.stopped(); err != nil {
-		return Link{}, err
+		return unixfs.Link{}, err
 	}
 	b, err := f.leaf(data, true)
 	if err != nil {
-		return Link{}, err
+		return unixfs.Link{}, err
 	}
 	f.progress(len(data))
 	root := part{codec.Link{Cid: b.Cid(), Tsize: uint64(b.Size())}, uint64(len(data))}
@@ -140,7 +131,7 @@ type hashing struct {
 
 // large builds a file of at least one whole chunk. Chunks are read here, hashed
 // on all cores, and taken up again in order.
-func (f *fileBuilder) large(ctx context.Context, out *batch, r io.Reader, chunk []byte) (Link, error) {
+func (f *fileBuilder) large(ctx context.Context, out *batch, r io.Reader, chunk []byte) (unixfs.Link, error) {
 	flightMax := chunksPerCore * runtime.GOMAXPROCS(0)
 	flight := make([]*hashing, 0, flightMax)
 	defer func() {
@@ -155,7 +146,7 @@ func (f *fileBuilder) large(ctx context.Context, out *batch, r io.Reader, chunk 
 			next, err = readChunk(r, f.o.Profile.ChunkSize)
 		}
 		if err != nil {
-			return Link{}, fmt.Errorf("read file: %w", err)
+			return unixfs.Link{}, fmt.Errorf("read file: %w", err)
 		}
 		eof = len(next) < f.o.Profile.ChunkSize
 		if len(chunk) > 0 {
@@ -169,7 +160,7 @@ func (f *fileBuilder) large(ctx context.Context, out *batch, r io.Reader, chunk 
 			flight = flight[1:]
 			<-h.done
 			if err := f.take(ctx, out, h); err != nil {
-				return Link{}, err
+				return unixfs.Link{}, err
 			}
 		}
 		if len(chunk) == 0 {
@@ -276,36 +267,9 @@ func (f *fileBuilder) progress(bytes int) {
 	}
 }
 
-func (f *fileBuilder) link(root part) Link {
-	return Link{
-		Cid: root.link.Cid, Tsize: root.link.Tsize, Size: root.size, Type: TypeFile,
+func (f *fileBuilder) link(root part) unixfs.Link {
+	return unixfs.Link{
+		Cid: root.link.Cid, Tsize: root.link.Tsize, Size: root.size, Type: unixfs.TypeFile,
 		Mode: f.o.Mode & codec.ModeMask, ModTime: f.o.ModTime,
 	}
-}
-
-// BuildSymlink puts a symbolic link to target. Only a modification time is
-// recorded with it, as in Kubo.
-func BuildSymlink(ctx context.Context, p block.Putter, target string, o BuildOptions) (Link, error) {
-	out := newBatch(p)
-	l, err := buildSymlink(ctx, out, target, o)
-	if err != nil {
-		return Link{}, err
-	}
-	if err := out.flush(ctx); err != nil {
-		return Link{}, fmt.Errorf("put symlink: %w", err)
-	}
-	return l, nil
-}
-
-func buildSymlink(ctx context.Context, out *batch, target string, o BuildOptions) (Link, error) {
-	n := codec.Node{Type: codec.TypeSymlink, Data: []byte(target), ModTime: o.ModTime}
-	b, err := block.New(n.Encode(), o.Profile.orDefault().node())
-	if err != nil {
-		return Link{}, err
-	}
-	l := Link{
-		Cid: b.Cid(), Tsize: uint64(b.Size()), Size: uint64(len(target)),
-		Type: TypeSymlink, ModTime: o.ModTime,
-	}
-	return l, out.add(ctx, b)
 }
