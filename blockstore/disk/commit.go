@@ -4,14 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync/atomic"
 
-	"github.com/ipfs/go-cid"
-
 	"github.com/p2pnode/p2pnode/block"
-	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
-	"github.com/p2pnode/p2pnode/directio"
+	"github.com/p2pnode/p2pnode/blockstore/disk/segment"
 )
 
 // Limits of a group, which share one sync. A larger Put is cut into several.
@@ -44,24 +40,18 @@ type committer struct {
 	groups   atomic.Int64
 
 	// The following belong to the goroutine.
-	active  *os.File         // nil: the next write begins a segment
-	writer  *directio.Writer // of active
-	end     position         // of the active segment; its number is the last one even if there is no file
-	broken  error
-	headers []byte // reused by write
+	active *segment.Writer // nil: the next write begins a segment
+	end    position        // of the active segment; its number is the last one even if there is no file
+	broken error
 }
 
 // newCommitter makes the committer that goes on at the given position.
 func newCommitter(s *Store, at appendPoint) *committer {
-	c := &committer{
+	return &committer{
 		s: s, requests: make(chan *request, requestsMax),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
-		end: at.position,
+		active: at.writer, end: at.position,
 	}
-	if at.file != nil {
-		c.activate(at.file)
-	}
-	return c
 }
 
 // submit hands r in and waits for its end, or for that of ctx; then the work
@@ -96,7 +86,6 @@ func (c *committer) close() error {
 	if c.active == nil {
 		return c.broken
 	}
-	c.writer.Close() // synced through the file: nothing to lose
 	if err := c.active.Close(); c.broken == nil {
 		return err
 	}
@@ -238,7 +227,7 @@ func (c *committer) plan(group []*request) (*batch, error) {
 			if held[i] != move {
 				continue // a put of what is held, or a move of what was deleted
 			}
-			to := placeOf(blk)
+			to := new(location) // known when it is written
 			ch := change{mh: mhs[i], to: to}
 			if move {
 				ch.from = r.moves[i].from
@@ -256,20 +245,10 @@ func (c *committer) plan(group []*request) (*batch, error) {
 	return b, nil
 }
 
-func placeOf(b block.Block) *location {
-	l := &location{size: b.Size()}
-	if p := b.Cid().Prefix(); p.Version > 0 {
-		l.version, l.codec = p.Version, p.Codec
-	} else {
-		l.codec = cid.DagProtobuf
-	}
-	return l
-}
-
 // write appends the batch's blocks to the active segment, durably. On a full
 // disk nothing changes; any other error breaks the store.
 func (c *committer) write(b *batch) error {
-	if err := c.s.checkSpace(b.bytes+int64(len(b.blocks))*sectionHeaderMax, b.urgent); err != nil {
+	if err := c.s.checkSpace(b.bytes+int64(len(b.blocks))*segment.SectionHeaderMax, b.urgent); err != nil {
 		return fmt.Errorf("put %d blocks: %w", len(b.blocks), err)
 	}
 	for from := 0; from < len(b.blocks); {
@@ -295,87 +274,58 @@ func (c *committer) write(b *batch) error {
 func (c *committer) fitting(blocks []block.Block) int {
 	size := c.end.offset
 	for i, b := range blocks {
-		if size += int64(b.Size()) + sectionHeaderMax; size > c.s.opts.SegmentSizeMax {
+		if size += int64(b.Size()) + segment.SectionHeaderMax; size > c.s.opts.SegmentSizeMax {
 			return i
 		}
 	}
 	return len(blocks)
 }
 
-// append writes blocks behind the end of the active segment and syncs them.
+// append writes blocks behind the end of the active segment, durably, and tells
+// where they are.
 func (c *committer) append(blocks []block.Block, places []*location) error {
-	bufs, size := c.layout(blocks, places)
-	if err := c.writer.WriteAt(bufs, c.end.offset); err != nil {
-		return c.undo(err)
-	}
-	if err := volume.SyncData(c.active); err != nil {
-		return c.fail(err)
-	}
-	c.end.offset += size
-	c.s.segs.grown(c.end.segment, c.end.offset)
-	return nil
-}
-
-// layout gives each block its place behind the end, and returns what is to be
-// written there.
-func (c *committer) layout(blocks []block.Block, places []*location) (bufs [][]byte, size int64) {
-	bufs = make([][]byte, 0, 2*len(blocks))
-	c.headers = c.headers[:0]
-	if need := len(blocks) * sectionHeaderMax; cap(c.headers) < need {
-		c.headers = make([]byte, 0, need) // never moves below, bufs point into it
-	}
-	for i, blk := range blocks {
-		from := len(c.headers)
-		c.headers = appendSectionHeader(c.headers, blk)
-		header := c.headers[from:len(c.headers):len(c.headers)]
-		l := places[i]
-		l.segment, l.offset, l.header = c.end.segment, c.end.offset+size, len(header)
-		bufs = append(bufs, header)
-		if blk.Size() > 0 {
-			bufs = append(bufs, blk.RawData())
-		}
-		size += l.sectionSize()
-	}
-	return bufs, size
-}
-
-// begin makes the next segment the active one.
-func (c *committer) begin() error {
-	f, err := c.s.segs.create(c.end.segment + 1)
-	if volume.IsFull(err) {
-		return fmt.Errorf("%w: %w", ErrFull, err)
+	sections, err := c.active.Append(blocks)
+	if errors.Is(err, ErrFull) {
+		return fmt.Errorf("put blocks: %w", err)
 	}
 	if err != nil {
 		return c.fail(err)
 	}
-	c.activate(f)
-	c.end = position{c.end.segment + 1, int64(len(segmentHeader))}
+	for i, sec := range sections {
+		*places[i] = locate(c.end.segment, sec)
+	}
+	c.end.offset = c.active.End()
 	return nil
 }
 
-// activate makes f the active segment.
-func (c *committer) activate(f *os.File) {
-	c.active, c.writer = f, directio.NewWriter(f)
+// locate returns where a section of a segment is, for the index.
+func locate(n uint32, sec segment.Section) location {
+	p := sec.Cid.Prefix()
+	return location{
+		segment: n, offset: sec.Offset, header: sec.Header, size: len(sec.Data),
+		version: p.Version, codec: p.Codec,
+	}
+}
+
+// begin makes the next segment the active one.
+func (c *committer) begin() error {
+	w, err := c.s.segs.Create(c.end.segment + 1)
+	if errors.Is(err, ErrFull) {
+		return err
+	}
+	if err != nil {
+		return c.fail(err)
+	}
+	c.active, c.end = w, position{c.end.segment + 1, w.End()}
+	return nil
 }
 
 // seal ends the active segment, which is durable already.
 func (c *committer) seal() {
 	if c.active != nil {
-		c.writer.Close() // synced through the file: nothing to lose
 		c.active.Close()
-		c.active, c.writer = nil, nil
+		c.active = nil
 	}
-}
-
-// undo takes a failed write back.
-func (c *committer) undo(cause error) error {
-	if !volume.IsFull(cause) {
-		return c.fail(cause)
-	}
-	if err := c.active.Truncate(c.end.offset); err != nil {
-		return c.fail(errors.Join(cause, err))
-	}
-	return fmt.Errorf("put blocks: %w: %w", ErrFull, cause)
 }
 
 // fail ends all writing: what the disk holds is no longer known.

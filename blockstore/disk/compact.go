@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/p2pnode/p2pnode/block"
-	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
+	"github.com/p2pnode/p2pnode/blockstore/disk/segment"
 )
 
 // CompactResult says what Compact did.
@@ -67,13 +67,13 @@ func (s *Store) compact(ctx context.Context, victims map[uint32]bool, res *Compa
 		if a, _ := s.index.account(n); a.blocks != 0 {
 			continue // a block that could not be read just now
 		}
-		size, _ := s.segs.size(n)
-		s.segs.doom(n)
+		size, _ := s.segs.Size(n)
+		s.segs.Remove(n)
 		res.Segments, res.Freed = res.Segments+1, res.Freed+size
 		gone = append(gone, &request{forget: n})
 	}
 	// A file that came back after its account was gone would be taken for new.
-	if err := volume.SyncDir(s.segmentsDir()); err != nil {
+	if err := s.segs.Sync(); err != nil {
 		return err
 	}
 	return s.committer.submit(ctx, gone...)
@@ -83,10 +83,10 @@ func (s *Store) compact(ctx context.Context, victims map[uint32]bool, res *Compa
 // sealed first if it is.
 func (s *Store) victims(ctx context.Context) (map[uint32]bool, error) {
 	victims := make(map[uint32]bool)
-	numbers := s.segs.numbers()
+	numbers := s.segs.Numbers()
 	for _, n := range numbers {
-		size, _ := s.segs.size(n)
-		if dead := s.dead(n); dead > 0 && 2*dead > size-int64(len(segmentHeader)) {
+		size, _ := s.segs.Size(n)
+		if dead := s.dead(n); dead > 0 && 2*dead > size-segment.HeaderSize {
 			victims[n] = true
 		}
 	}
@@ -121,7 +121,7 @@ func (s *Store) evacuate(ctx context.Context, victims map[uint32]bool) (copied i
 			return true
 		}
 		b, err := s.read(e.cid(), e.location)
-		if errors.Is(err, block.ErrNotFound) || errors.Is(err, errSegmentGone) {
+		if errors.Is(err, block.ErrNotFound) || errors.Is(err, segment.ErrGone) {
 			return true // corrupt, and quarantined by now; or deleted or moved
 		}
 		if err != nil {

@@ -47,6 +47,7 @@ import (
 
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/blockstore"
+	"github.com/p2pnode/p2pnode/blockstore/disk/segment"
 	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
 )
 
@@ -148,7 +149,7 @@ type Store struct {
 	refusal  error  // why it is read-only, if not for the file system
 	scratch  string // temporary copy of the index of a read-only store
 
-	segs  *segments
+	segs  *segment.Set
 	index *index
 	cache *cache
 
@@ -191,7 +192,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := s.open(context.Background()); err != nil {
 		err = errors.Join(err, s.closeIndex())
 		if s.segs != nil {
-			s.segs.closeAll()
+			s.segs.Close()
 		}
 		s.removeScratch()
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
@@ -204,7 +205,7 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if s.segs, err = listSegments(s.segmentsDir()); err != nil {
+	if s.segs, err = segment.List(s.segmentsDir()); err != nil {
 		return err
 	}
 	s.adjustBallast()
@@ -238,7 +239,7 @@ func (s *Store) Close() error {
 	if s.committer != nil {
 		err = s.committer.close()
 	}
-	s.segs.closeAll()
+	s.segs.Close()
 	st, whole := s.index.snapshot(), !s.index.short.Load()
 	if closeErr := s.closeIndex(); err == nil {
 		err = closeErr
@@ -281,8 +282,8 @@ func (s *Store) Stats() Stats {
 		CorruptBlocks: s.corrupt.Load(), Recovered: s.recovered.Load(),
 		TruncatedBytes: s.truncated.Load(), ReadOnly: s.readOnly,
 	}
-	out.Segments, out.SegmentBytes = s.segs.total()
-	for _, n := range s.segs.numbers() {
+	out.Segments, out.SegmentBytes = s.segs.Total()
+	for _, n := range s.segs.Numbers() {
 		out.DeadBytes += s.dead(n)
 	}
 	if free, _, err := s.opts.space(s.dir); err == nil {
@@ -296,12 +297,12 @@ func (s *Store) Stats() Stats {
 
 // dead returns the bytes of a segment that no block needs.
 func (s *Store) dead(n uint32) int64 {
-	size, ok := s.segs.size(n)
+	size, ok := s.segs.Size(n)
 	if !ok {
 		return 0
 	}
 	a, _ := s.index.account(n)
-	return max(0, size-int64(len(segmentHeader))-a.bytes)
+	return max(0, size-segment.HeaderSize-a.bytes)
 }
 
 func (s *Store) segmentsDir() string   { return filepath.Join(s.dir, "segments") }

@@ -3,7 +3,8 @@ package disk
 import (
 	"context"
 	"errors"
-	"io"
+
+	"github.com/p2pnode/p2pnode/blockstore/disk/segment"
 )
 
 // WithSpace makes the store believe in a file system of this many bytes.
@@ -31,22 +32,11 @@ func (s *Store) LoseIndexEntry(mh []byte) error {
 	return errors.Join(txn.Delete(blockKey(string(mh))), txn.Commit())
 }
 
-// Scan runs the scanner over r, and returns the offsets and data of the sections.
-func Scan(r io.ReaderAt, from, size int64) (data map[int64][]byte, end int64, err error) {
-	data = make(map[int64][]byte)
-	res, err := scan(context.Background(), r, from, size, func(s section) error {
-		data[s.offset] = append([]byte(nil), s.data...)
-		return nil
-	})
-	return data, res.end, err
-}
-
 // Constants that tests need.
 const (
-	HeaderSize     = len(segmentHeader)
 	IndexSpaceMin  = indexSpaceMin
 	BallastSize    = ballastSize
 	DeleteSpaceMin = deleteSpaceMin
 
-	SegmentsOpenMax = segmentsOpenMax
+	SegmentsOpenMax = segment.OpenMax
 )

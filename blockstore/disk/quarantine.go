@@ -11,6 +11,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/blockstore/disk/segment"
 )
 
 // quarantineFilesMax is how many corrupt sections are kept for whoever wants to
@@ -19,14 +20,14 @@ const quarantineFilesMax = 256
 
 // quarantine gives up the block at l: its bytes are kept aside, the index
 // forgets it, so that it can be put again, and OnCorrupt hears of it. The
-// result is a *CorruptError, or errSegmentGone if the block is elsewhere by now.
+// result is a *CorruptError, or segment.ErrGone if the block is elsewhere by now.
 func (s *Store) quarantine(c cid.Cid, l location, cause error) error {
 	ctx := context.Background() // whoever asked for the block may be gone; it is corrupt all the same
 	mh := string(c.Hash())
 	if now, held, err := s.index.lookup(mh); err == nil && held && now != l {
-		return errSegmentGone
+		return segment.ErrGone
 	}
-	err := &CorruptError{Cid: c, Segment: s.segs.path(l.segment), Offset: l.offset, Cause: cause}
+	err := &CorruptError{Cid: c, Segment: s.segs.Path(l.segment), Offset: l.offset, Cause: cause}
 	if s.readOnly {
 		return err
 	}
@@ -66,13 +67,8 @@ func (s *Store) keepAside(mh string, l location) error {
 	if err := s.checkSpace(l.sectionSize(), false); err != nil {
 		return err
 	}
-	in, err := s.segs.acquire(l.segment)
-	if err != nil {
-		return err
-	}
-	defer s.segs.release(l.segment)
 	bad := make([]byte, l.sectionSize())
-	n, err := in.ReadAt(bad, l.offset)
+	n, err := s.segs.ReadAt(l.segment, bad, l.offset)
 	if err != nil && err != io.EOF {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/blockstore/disk/segment"
 )
 
 // readAttemptsMax is how often a read follows a block that compaction moves
@@ -45,7 +46,7 @@ func (s *Store) Get(ctx context.Context, c cid.Cid) (block.Block, error) {
 			return block.Verify(c, b.RawData()) // another codec
 		}
 		b, err := s.read(c, l)
-		if errors.Is(err, errSegmentGone) {
+		if errors.Is(err, segment.ErrGone) {
 			continue
 		}
 		if err == nil {
@@ -53,7 +54,7 @@ func (s *Store) Get(ctx context.Context, c cid.Cid) (block.Block, error) {
 		}
 		return b, err
 	}
-	return block.Block{}, s.lost(c, errSegmentGone)
+	return block.Block{}, s.lost(c, segment.ErrGone)
 }
 
 // Size implements blockstore.Store.
@@ -210,17 +211,14 @@ func cut(blocks []block.Block) []*request {
 
 // read reads the block at l and verifies it.
 func (s *Store) read(c cid.Cid, l location) (block.Block, error) {
-	f, err := s.segs.acquire(l.segment)
-	if err != nil {
-		return block.Block{}, err
-	}
-	defer s.segs.release(l.segment)
 	data := make([]byte, l.size)
-	if n, err := f.ReadAt(data, l.offset+int64(l.header)); n < len(data) {
-		if !errors.Is(err, io.EOF) {
-			return block.Block{}, fmt.Errorf("get %s: %w", c, err) // perhaps the disk is only away for now
-		}
+	switch _, err := s.segs.ReadAt(l.segment, data, l.offset+int64(l.header)); {
+	case errors.Is(err, segment.ErrGone):
+		return block.Block{}, err
+	case errors.Is(err, io.EOF):
 		return block.Block{}, s.quarantine(c, l, io.ErrUnexpectedEOF)
+	case err != nil:
+		return block.Block{}, fmt.Errorf("get %s: %w", c, err) // perhaps the disk is only away for now
 	}
 	b, err := block.Verify(c, data)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/p2pnode/p2pnode/blockstore/disk/badgerdb"
+	"github.com/p2pnode/p2pnode/blockstore/disk/segment"
 	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
 )
 
@@ -40,7 +41,7 @@ func (s *Store) rebuild(ctx context.Context) (RebuildResult, error) {
 		return RebuildResult{}, ErrReadOnly
 	}
 	var err error
-	if s.segs, err = listSegments(s.segmentsDir()); err != nil {
+	if s.segs, err = segment.List(s.segmentsDir()); err != nil {
 		return RebuildResult{}, err
 	}
 	if err := s.MakeRoom(deleteSpaceMin); err != nil {
@@ -85,35 +86,25 @@ func (s *Store) rebuildInto(ctx context.Context, dir string) (res RebuildResult,
 		}
 	}()
 	var end position
-	for _, n := range s.segs.numbers() {
+	for _, n := range s.segs.Numbers() {
 		scanned, err := s.rebuildSegment(ctx, n)
 		if err != nil {
 			return res, fmt.Errorf("read segment %d: %w", n, err)
 		}
-		for _, b := range scanned.bad {
-			res.BadBytes += b.to - b.from
+		for _, b := range scanned.Bad {
+			res.BadBytes += b.To - b.From
 		}
-		size, _ := s.segs.size(n)
-		res.BadBytes += max(0, size-scanned.end)
-		end = position{n, scanned.end} // what follows in the last one, Open cuts off
+		size, _ := s.segs.Size(n)
+		res.BadBytes += max(0, size-scanned.End)
+		end = position{n, scanned.End} // what follows in the last one, Open cuts off
 	}
 	_, err = s.index.update(nil, &end)
 	return res, err
 }
 
-func (s *Store) rebuildSegment(ctx context.Context, n uint32) (scanResult, error) {
-	size, _ := s.segs.size(n)
-	from := int64(len(segmentHeader))
-	if size <= from {
-		return scanResult{end: from}, nil
-	}
-	f, err := s.segs.acquire(n)
-	if err != nil {
-		return scanResult{}, err
-	}
-	defer s.segs.release(n)
+func (s *Store) rebuildSegment(ctx context.Context, n uint32) (segment.ScanResult, error) {
 	in := intake{s: s, segment: n}
-	res, err := scan(ctx, f, from, size, in.visit)
+	res, err := s.segs.Scan(ctx, n, segment.HeaderSize, in.visit)
 	if err != nil {
 		return res, err
 	}

@@ -7,23 +7,24 @@ import (
 
 	"github.com/multiformats/go-multihash"
 
+	"github.com/p2pnode/p2pnode/blockstore/disk/segment"
 	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
 )
 
-// appendPoint is where the committer goes on. Without a file it begins the
+// appendPoint is where the committer goes on. Without a writer it begins the
 // segment after that of the position.
 type appendPoint struct {
-	file *os.File
+	writer *segment.Writer
 	position
 }
 
 // recover brings the index up to the segments, and cuts off what was torn.
 func (s *Store) recover(ctx context.Context) (appendPoint, error) {
 	mark := s.index.snapshot().mark
-	numbers := s.segs.numbers()
+	numbers := s.segs.Numbers()
 	at := appendPoint{position: mark}
 	for i, n := range numbers {
-		from := int64(len(segmentHeader))
+		from := segment.HeaderSize
 		if _, known := s.index.account(n); n == mark.segment {
 			from = max(from, mark.offset)
 		} else if n < mark.segment && known {
@@ -39,15 +40,14 @@ func (s *Store) recover(ctx context.Context) (appendPoint, error) {
 		}
 		at = appendPoint{position: position{n, end}}
 		if tail.last && whole && !s.readOnly && end < s.opts.SegmentSizeMax {
-			at.file, err = os.OpenFile(s.segs.path(n), os.O_RDWR, 0)
-			if err != nil {
-				return appendPoint{}, fmt.Errorf("open segment %d: %w", n, err)
+			if at.writer, err = s.segs.Resume(n); err != nil {
+				return appendPoint{}, err
 			}
 		}
 	}
 	if err := s.settle(at.position); err != nil {
-		if at.file != nil {
-			at.file.Close()
+		if at.writer != nil {
+			at.writer.Close()
 		}
 		return appendPoint{}, err
 	}
@@ -91,8 +91,8 @@ func (s *Store) loadIndex(dir string) (err error) {
 
 // hasSections tells whether there is anything in the segments.
 func (s *Store) hasSections() bool {
-	for _, n := range s.segs.numbers() {
-		if size, _ := s.segs.size(n); size > int64(len(segmentHeader)) {
+	for _, n := range s.segs.Numbers() {
+		if size, _ := s.segs.Size(n); size > segment.HeaderSize {
 			return true
 		}
 	}
@@ -109,12 +109,12 @@ type tail struct {
 // recoverTail enters a tail into the index. It returns where the segment ends
 // now, and whether it may be appended to.
 func (s *Store) recoverTail(ctx context.Context, t tail) (end int64, whole bool, err error) {
-	size, _ := s.segs.size(t.number)
+	size, _ := s.segs.Size(t.number)
 	if size < t.from {
-		if size < int64(len(segmentHeader)) && t.last && !s.readOnly {
-			s.segs.doom(t.number) // it was being made
+		if size < segment.HeaderSize && t.last && !s.readOnly {
+			s.segs.Remove(t.number) // it was being made
 		} else {
-			s.opts.Logger.Error("segment is shorter than the index says", "segment", s.segs.path(t.number),
+			s.opts.Logger.Error("segment is shorter than the index says", "segment", s.segs.Path(t.number),
 				"bytes", size, "expected", t.from)
 		}
 		return size, false, nil
@@ -122,54 +122,40 @@ func (s *Store) recoverTail(ctx context.Context, t tail) (end int64, whole bool,
 	if size == t.from {
 		return size, true, nil
 	}
-	f, err := os.OpenFile(s.segs.path(t.number), s.openMode(), 0)
-	if err != nil {
-		return 0, false, err
-	}
-	defer f.Close()
 	in := intake{s: s, segment: t.number}
-	res, err := scan(ctx, f, t.from, size, in.visit)
+	res, err := s.segs.Scan(ctx, t.number, t.from, in.visit)
 	if err != nil {
 		return 0, false, err
 	}
 	s.reportBad(t.number, res)
 	end = size
-	if t.last && !res.gaveUp && res.end < size && !s.readOnly {
-		if err := f.Truncate(res.end); err != nil {
-			return 0, false, err
-		}
-		s.opts.Logger.Warn("torn end of segment is cut off", "segment", f.Name(), "at", res.end, "bytes", size-res.end)
-		s.truncated.Add(size - res.end)
-		s.segs.grown(t.number, res.end)
-		end = res.end
+	if t.last && !res.GaveUp && !s.readOnly {
+		end = res.End
 	}
 	// After a kill, what was read may be in memory alone: it must be on disk
 	// before the index says that it is.
 	if !s.readOnly {
-		if err := volume.SyncData(f); err != nil {
+		if err := s.segs.Trim(t.number, end); err != nil {
 			return 0, false, err
 		}
+	}
+	if end < size {
+		s.opts.Logger.Warn("torn end of segment is cut off", "segment", s.segs.Path(t.number), "at", end, "bytes", size-end)
+		s.truncated.Add(size - end)
 	}
 	if err := in.flush(); err != nil {
 		return 0, false, err
 	}
 	s.recovered.Add(in.added)
-	return end, end == res.end, nil
+	return end, end == res.End, nil
 }
 
-func (s *Store) openMode() int {
-	if s.readOnly {
-		return os.O_RDONLY
+func (s *Store) reportBad(n uint32, res segment.ScanResult) {
+	for _, b := range res.Bad {
+		s.opts.Logger.Warn("no good section", "segment", s.segs.Path(n), "from", b.From, "to", b.To)
 	}
-	return os.O_RDWR
-}
-
-func (s *Store) reportBad(segment uint32, res scanResult) {
-	for _, b := range res.bad {
-		s.opts.Logger.Warn("no good section", "segment", s.segs.path(segment), "from", b.from, "to", b.to)
-	}
-	if res.gaveUp {
-		s.opts.Logger.Error("too much that looks like sections and is not", "segment", s.segs.path(segment), "from", res.end)
+	if res.GaveUp {
+		s.opts.Logger.Error("too much that looks like sections and is not", "segment", s.segs.Path(n), "from", res.End)
 	}
 }
 
@@ -181,11 +167,11 @@ func (s *Store) settle(end position) error {
 		}
 	}
 	for n, a := range s.index.allAccounts() {
-		if _, ok := s.segs.size(n); ok {
+		if _, ok := s.segs.Size(n); ok {
 			continue
 		}
 		if a.blocks != 0 {
-			return fmt.Errorf("segment %s with %d blocks is missing: %w", s.segs.path(n), a.blocks, ErrIndex)
+			return fmt.Errorf("segment %s with %d blocks is missing: %w", s.segs.Path(n), a.blocks, ErrIndex)
 		}
 		if err := s.index.forget(n); err != nil {
 			return err
@@ -202,23 +188,19 @@ type intake struct {
 	added   int64
 }
 
-func (in *intake) visit(sec section) error {
-	p := sec.cid.Prefix()
-	to := &location{
-		segment: in.segment, offset: sec.offset, header: sec.header, size: len(sec.data),
-		version: p.Version, codec: p.Codec,
-	}
-	mh := string(sec.cid.Hash())
-	if p.MhType == multihash.IDENTITY {
+func (in *intake) visit(sec segment.Section) error {
+	mh := string(sec.Cid.Hash())
+	if sec.Cid.Prefix().MhType == multihash.IDENTITY {
 		return nil
 	}
-	ch := change{mh: mh, to: to}
+	to := locate(in.segment, sec)
+	ch := change{mh: mh, to: &to}
 	old, held, err := in.s.index.lookup(mh)
 	if err != nil {
 		return err
 	}
 	if held {
-		if _, ok := in.s.segs.size(old.segment); ok {
+		if _, ok := in.s.segs.Size(old.segment); ok {
 			return nil
 		}
 		ch.from = &old // compaction had moved it here when the index was lost in part

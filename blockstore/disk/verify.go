@@ -8,6 +8,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/blockstore/disk/segment"
 )
 
 // VerifyResult says what Verify found.
@@ -65,7 +66,7 @@ func (s *Store) verify(e entry) error {
 	c, l := e.cid(), e.location
 	for range readAttemptsMax {
 		_, err := s.read(c, l)
-		if !errors.Is(err, errSegmentGone) {
+		if !errors.Is(err, segment.ErrGone) {
 			return err
 		}
 		var held bool
@@ -73,5 +74,5 @@ func (s *Store) verify(e entry) error {
 			return errors.Join(err, &block.NotFoundError{Cid: c})
 		}
 	}
-	return s.lost(c, errSegmentGone)
+	return s.lost(c, segment.ErrGone)
 }

@@ -1,8 +1,10 @@
-package disk_test
+package segment_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
+	"io"
 	"math/rand/v2"
 	"testing"
 
@@ -10,7 +12,7 @@ import (
 	"github.com/multiformats/go-multihash"
 
 	"github.com/p2pnode/p2pnode/block"
-	"github.com/p2pnode/p2pnode/blockstore/disk"
+	"github.com/p2pnode/p2pnode/blockstore/disk/segment"
 	"github.com/p2pnode/p2pnode/blockstore/storetest"
 )
 
@@ -27,6 +29,16 @@ func sectionsOf(bs ...block.Block) []byte {
 	return out
 }
 
+// scan returns the offsets and data of the sections of r.
+func scan(r io.ReaderAt, from, size int64) (data map[int64][]byte, end int64, err error) {
+	data = make(map[int64][]byte)
+	res, err := segment.Scan(context.Background(), r, from, size, func(s segment.Section) error {
+		data[s.Offset] = bytes.Clone(s.Data)
+		return nil
+	})
+	return data, res.End, err
+}
+
 // TestScanResync: the scanner finds every good section behind a bad one. Only
 // the codec of a CID is not hashed: with another, the section is as good.
 func TestScanResync(t *testing.T) {
@@ -36,7 +48,7 @@ func TestScanResync(t *testing.T) {
 	for bit := range 8 * len(sectionOf(bs[1])) {
 		data := bytes.Clone(whole)
 		data[first+bit/8] ^= 1 << (bit % 8)
-		found, end, err := disk.Scan(bytes.NewReader(data), 0, int64(len(data)))
+		found, end, err := scan(bytes.NewReader(data), 0, int64(len(data)))
 		want := 5
 		if codec := 3; bit/8 == codec && bit%8 != 7 {
 			want = 6
@@ -55,7 +67,7 @@ func TestScanForged(t *testing.T) {
 		t.Fatal(err)
 	}
 	data := sectionsOf(inner[0], outer, inner[1])
-	found, end, err := disk.Scan(bytes.NewReader(data), 0, int64(len(data)))
+	found, end, err := scan(bytes.NewReader(data), 0, int64(len(data)))
 	if err != nil || len(found) != 3 || end != int64(len(data)) {
 		t.Errorf("%d sections, end %d of %d, %v", len(found), end, len(data), err)
 	}
@@ -71,7 +83,7 @@ func TestScanHashBomb(t *testing.T) {
 	raw := cid.NewCidV1(cid.Raw, mh).Bytes()
 	head := append(binary.AppendUvarint(nil, uint64(len(raw)+block.SizeMax)), raw...)
 	data := bytes.Repeat(head, 4<<20/len(head))
-	found, _, err := disk.Scan(bytes.NewReader(data), 0, int64(len(data)))
+	found, _, err := scan(bytes.NewReader(data), 0, int64(len(data)))
 	if err != nil || len(found) != 0 {
 		t.Errorf("%d sections, %v", len(found), err)
 	}
@@ -93,7 +105,7 @@ func FuzzScan(f *testing.F) {
 	f.Add(append(bytes.Repeat([]byte{0xff}, 20), whole...))
 	f.Add(sectionsOf(bs[0], bs[0])[1:])
 	f.Fuzz(func(t *testing.T, data []byte) {
-		found, end, err := disk.Scan(bytes.NewReader(data), 0, int64(len(data)))
+		found, end, err := scan(bytes.NewReader(data), 0, int64(len(data)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +127,7 @@ func FuzzScan(f *testing.F) {
 		if last != end {
 			t.Fatalf("the last section ends at %d, the scan at %d", last, end)
 		}
-		again, _, err := disk.Scan(bytes.NewReader(data), 0, end)
+		again, _, err := scan(bytes.NewReader(data), 0, end)
 		if err != nil || len(again) != len(found) {
 			t.Fatalf("%d sections, then %d, %v", len(found), len(again), err)
 		}
@@ -131,7 +143,7 @@ func TestScanWindows(t *testing.T) {
 		bs, total = append(bs, b), total+b.Size()
 	}
 	data := sectionsOf(bs...)
-	found, end, err := disk.Scan(bytes.NewReader(data), 0, int64(len(data)))
+	found, end, err := scan(bytes.NewReader(data), 0, int64(len(data)))
 	if err != nil || len(found) != len(bs) || end != int64(len(data)) {
 		t.Errorf("%d of %d sections, end %d of %d, %v", len(found), len(bs), end, len(data), err)
 	}
