@@ -81,6 +81,8 @@ func FuzzLinks(f *testing.F) {
 	for _, s := range []string{`{"/":"` + sample + `"}`, `{"a":[{"/":{"bytes":"AA"}}]}`, `{"/":1}`, `[[[`} {
 		f.Add(uint64(cid.DagJSON), []byte(s))
 	}
+	dir := codec.Node{Type: codec.TypeDir, Links: []codec.Link{{Name: "x", Cid: cid.MustParse(sample)}}}
+	f.Add(uint64(cid.DagProtobuf), dir.Encode())
 	f.Fuzz(func(t *testing.T, code uint64, data []byte) {
 		b, err := block.New(data, block.Prefix{Codec: code})
 		if err != nil {

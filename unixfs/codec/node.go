@@ -22,21 +22,21 @@ const (
 	TypeShard // a node of a HAMT directory
 )
 
-// Node is a UnixFS node. Links, then all other fields as in the message.
+// Node is a UnixFS node: the links of its dag-pb block and what the message says.
 type Node struct {
 	Links      []Link
 	Type       Type
-	Data       []byte // of a file, the target of a symlink, the bit field of a HAMT node; nil means absent
-	HasSize    bool   // whether Size is recorded
-	Size       uint64 // bytes of file in this node and all below
-	BlockSizes []uint64
-	HashType   uint64 // TypeShard only
-	Fanout     uint64 // TypeShard only
-	Mode       fs.FileMode
-	ModTime    time.Time // zero means not recorded
+	Data       []byte      // of a file, the target of a symlink, the bit field of a HAMT node; nil means absent
+	HasSize    bool        // whether Size is recorded
+	Size       uint64      // bytes of file in this node and all below
+	BlockSizes []uint64    // of a file, per link: bytes of file below
+	HashType   uint64      // TypeShard only
+	Fanout     uint64      // TypeShard only
+	Mode       fs.FileMode // of ModeMask; 0 means not recorded
+	ModTime    time.Time   // zero means not recorded
 }
 
-// ModeMask has the bits of a mode that a node can record.
+// ModeMask is the bits of a mode that a node can record.
 const ModeMask = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 
 // WrapSizeMax is more than the bytes that dag-pb and UnixFS put around a leaf:
@@ -44,7 +44,8 @@ const ModeMask = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 const WrapSizeMax = 64
 
 // Decode reads a node, whose Data shares memory with b. It fails with a
-// *CodecError if b is not dag-pb, and with a *FormatError.
+// *CodecError on what is not dag-pb, raw blocks among it, and with a
+// *FormatError on what cannot be decoded.
 func Decode(b block.Block) (Node, error) {
 	if b.Cid().Type() != cid.DagProtobuf {
 		return Node{}, &CodecError{Cid: b.Cid()}
