@@ -86,10 +86,13 @@ func (b *backend) Get(ctx context.Context, p path.ImmutablePath, ranges ...gatew
 
 func (b *backend) GetAll(ctx context.Context, p path.ImmutablePath) (gateway.ContentPathMetadata, files.Node, error) {
 	if f := fetchOf(ctx); f != nil {
-		f.limitStream()
+		f.limitStream(false)
 	}
 	md, n, err := b.BlocksBackend.GetAll(ctx, p)
-	return md, n, blame(err)
+	if err != nil {
+		return md, nil, blame(err)
+	}
+	return md, n, nil
 }
 
 func (b *backend) GetBlock(ctx context.Context, p path.ImmutablePath) (gateway.ContentPathMetadata, files.File, error) {
@@ -114,7 +117,7 @@ func (b *backend) GetCAR(ctx context.Context, p path.ImmutablePath, params gatew
 		return gateway.ContentPathMetadata{}, nil, blame(err)
 	}
 	if f := fetchOf(ctx); f != nil {
-		f.limitStream()
+		f.limitStream(true)
 	}
 	md, r, err := b.BlocksBackend.GetCAR(ctx, p, params)
 	return md, r, blame(err)

@@ -27,6 +27,11 @@ func (s store) Get(ctx context.Context, c cid.Cid) (blocks.Block, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f := fetchOf(ctx); f != nil {
+		if err := f.descend(b); err != nil {
+			return nil, err
+		}
+	}
 	return b, nil
 }
 
@@ -121,7 +126,7 @@ func (s session) GetBlock(ctx context.Context, c cid.Cid) (blocks.Block, error) 
 		return nil, err
 	}
 	if s.fetch != nil {
-		if err := s.fetch.spend(b); err != nil {
+		if err := errors.Join(s.fetch.spend(b), s.fetch.descend(b)); err != nil {
 			return nil, err
 		}
 	}

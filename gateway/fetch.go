@@ -34,11 +34,12 @@ type fetch struct {
 	blocksMax int   // blocks that a stream may carry
 	sizeMax   int64 // bytes that a stream may carry
 
-	mu     sync.Mutex // guards the following fields
-	bound  bound
-	failed error // why the response cannot be what was asked for
-	source phaser
-	asked  []cid.Cid // of source, and not answered yet
+	mu      sync.Mutex // guards the following fields
+	bound   bound
+	descent descent
+	failed  error // why the response cannot be what was asked for
+	source  phaser
+	asked   []cid.Cid // of source, and not answered yet
 }
 
 // phaser is a getter that can tell what it is doing.
@@ -48,6 +49,7 @@ type phaser interface{ Phase() string }
 type bound struct {
 	limited   bool
 	listing   bool // only directories count
+	archive   bool // of blocks, for which no depth is too much
 	blocks    int
 	sizeBytes int64
 }
@@ -115,9 +117,10 @@ func (f *fetch) end() {
 	f.cancel(nil)
 }
 
-// limitStream bounds a response that may repeat blocks without end.
-func (f *fetch) limitStream() {
-	f.limit(bound{limited: true, blocks: f.blocksMax, sizeBytes: f.sizeMax})
+// limitStream bounds a response that may repeat blocks without end: an archive
+// of blocks, or one of files.
+func (f *fetch) limitStream(blocks bool) {
+	f.limit(bound{limited: true, archive: blocks, blocks: f.blocksMax, sizeBytes: f.sizeMax})
 }
 
 // limitListing bounds a response that is built in memory if what it is about
@@ -151,8 +154,25 @@ func (f *fetch) spend(b block.Block) error {
 	return errTooLarge
 }
 
+// descend takes in a block that is read, and fails when it lies too deep.
+func (f *fetch) descend(b block.Block) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.bound.archive {
+		return nil
+	}
+	err := f.descent.enter(b, f.bound.limited && !f.bound.listing)
+	if err != nil && f.failed == nil {
+		f.failed = err
+	}
+	return err
+}
+
+// refused tells whether err means content that may be had and is not served.
+func refused(err error) bool { return errors.Is(err, errTooLarge) || errors.Is(err, errTooDeep) }
+
 // failure is why the response cannot be what was asked for, nil if it can: the
-// first block that could not be had, or errTooLarge.
+// first block that could not be had, or that it was refused.
 func (f *fetch) failure() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

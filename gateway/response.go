@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -61,7 +60,7 @@ func (w *response) WriteHeader(status int) {
 func (w *response) lost(status int, message string) {
 	if err := w.fetch.failure(); err != nil {
 		message = err.Error()
-		if !errors.Is(err, errTooLarge) {
+		if !refused(err) {
 			status = http.StatusGatewayTimeout
 		}
 	}
