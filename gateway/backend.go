@@ -92,7 +92,7 @@ func (b *backend) GetAll(ctx context.Context, p path.ImmutablePath) (gateway.Con
 	if err != nil {
 		return md, nil, blame(err)
 	}
-	return md, n, nil
+	return md, whole(n), nil
 }
 
 func (b *backend) GetBlock(ctx context.Context, p path.ImmutablePath) (gateway.ContentPathMetadata, files.File, error) {
