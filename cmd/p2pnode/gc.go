@@ -27,7 +27,7 @@ func gcCommand(a *app) *cobra.Command {
 					if dry {
 						verb = "would remove"
 					}
-					return a.println(fmt.Sprintf("%s %d blocks (%d bytes), kept %d", verb, r.Removed, r.Freed, r.Kept))
+					return a.println(fmt.Sprintf("%s %s (%s), kept %d", verb, count(r.Removed, "block"), count(r.Freed, "byte"), r.Kept))
 				})
 			})
 		},
@@ -69,8 +69,8 @@ func (a *app) verify(ctx context.Context, b *backend) error {
 	}
 	if r.Corrupt > r.Repaired {
 		return &control.Error{Code: control.CodeCorrupt,
-			Message: fmt.Sprintf("%d of %d blocks are damaged", r.Corrupt-r.Repaired, r.Blocks),
-			Hint:    "they are in quarantine; p2pnode pin add CID fetches what is missing again"}
+			Message: fmt.Sprintf("damaged: %d of %s", r.Corrupt-r.Repaired, count(r.Blocks, "block")),
+			Hint:    "what is damaged is in quarantine; p2pnode pin add CID fetches what is missing again"}
 	}
 	return a.result(r, func() error { return a.printFlat(r) })
 }

@@ -67,11 +67,11 @@ func (a *app) get(ctx context.Context, b *backend, ref string, o getOptions) err
 		return err
 	}
 	if done.Skipped > 0 {
-		a.note("skipped %d symbolic links; --symlinks makes those that stay inside", done.Skipped)
+		a.note("skipped %s; --symlinks makes those that stay inside", count(done.Skipped, "symbolic link"))
 	}
 	return a.result(done, func() error {
 		if !a.quiet {
-			a.note("wrote %s: %d files, %s", display(done.Out), done.Files, size(done.Bytes))
+			a.note("wrote %s: %s, %s", display(done.Out), count(done.Files, "file"), size(done.Bytes))
 		}
 		return nil
 	})

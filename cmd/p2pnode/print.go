@@ -36,6 +36,14 @@ func hostile(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' || r == utf8.RuneError
 }
 
+// count is n things in words; thing is the singular.
+func count[N int | int64](n N, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // println prints a line of data, with names made fit for a terminal.
 func (a *app) println(fields ...string) error {
 	for i := range fields {

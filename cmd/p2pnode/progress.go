@@ -149,7 +149,7 @@ func (m *meter) text() string {
 		}
 	}
 	if peers := m.peers.Load(); peers >= 0 {
-		parts = append(parts, fmt.Sprintf("%d peers", peers))
+		parts = append(parts, count(peers, "peer"))
 	}
 	if phase := m.phase.Load(); phase != nil && *phase != "" && bytes == 0 {
 		parts = append(parts, display(*phase))

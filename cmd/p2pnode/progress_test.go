@@ -21,6 +21,10 @@ func TestMeterText(t *testing.T) {
 	if got, want := m.text(), "0 B of 300 MiB, 3 peers, searching\\x1b"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
+	m.set(control.Progress{Peers: 1})
+	if got, want := m.text(), "0 B of 300 MiB, 1 peer"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
 }
 
 // Without a terminal there is no bar; a line if asked for; nothing when quiet.
