@@ -32,12 +32,13 @@ var arrows = map[string][]string{
 	"exchange/wire":            {"block"},
 	"exchange/swap":            {"block"},
 
-	"unixfs/build":         {"block", "unixfs", "unixfs/codec", "unixfs/shard"},
-	"blockstore/storetest": {"block", "blockstore"},
-	"blockstore/disk":      {"block", "blockstore", "blockstore/disk/badgerdb", "blockstore/disk/segment", "blockstore/disk/volume"},
-	"dht":                  {"dht/keyspace"},
-	"exchange":             {"block", "blockstore", "exchange/wire", "exchange/swap"},
-	"gossip":               {},
+	"unixfs/build":          {"block", "unixfs", "unixfs/codec", "unixfs/shard"},
+	"blockstore/storetest":  {"block", "blockstore"},
+	"blockstore/disk/index": {"blockstore/disk/badgerdb"},
+	"blockstore/disk":       {"block", "blockstore", "blockstore/disk/index", "blockstore/disk/segment", "blockstore/disk/volume"},
+	"dht":                   {"dht/keyspace"},
+	"exchange":              {"block", "blockstore", "exchange/wire", "exchange/swap"},
+	"gossip":                {},
 
 	"node": {"block", "blockstore", "blockstore/disk", "blockstore/disk/badgerdb", "unixfs", "unixfs/build", "unixfs/codec", "exchange", "dht", "gossip"},
 
@@ -53,7 +54,7 @@ var open = []string{"testground"}
 // ends in "$" stands for that package alone, any other for all below it too.
 var doors = map[string][]string{
 	"github.com/ipfs/boxo":                {"gateway"},
-	"github.com/dgraph-io/badger":         {"blockstore/disk", "blockstore/disk/badgerdb", "node"},
+	"github.com/dgraph-io/badger":         {"blockstore/disk/badgerdb", "blockstore/disk/index", "node"},
 	"github.com/libp2p/go-libp2p$":        {"node"}, // libp2p.New
 	"github.com/libp2p/go-libp2p-kad-dht": {"dht"},
 	"github.com/libp2p/go-libp2p-pubsub":  {"gossip"},

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/blockstore/disk/index"
 	"github.com/p2pnode/p2pnode/blockstore/disk/segment"
 )
 
@@ -22,11 +23,11 @@ const (
 // request is work for the committer. The blocks to write come first.
 type request struct {
 	blocks  []block.Block
-	moves   []change // of the blocks, one each, if they are copies made by compaction
-	changes []change // of the index alone
-	forget  uint32   // segment that is gone
-	seal    bool     // begin a new segment
-	bytes   int64    // of the blocks
+	moves   []index.Change // of the blocks, one each, if they are copies made by compaction
+	changes []index.Change // of the index alone
+	forget  uint32         // segment that is gone
+	seal    bool           // begin a new segment
+	bytes   int64          // of the blocks
 	err     error
 	done    chan error // buffered
 }
@@ -41,7 +42,7 @@ type committer struct {
 
 	// The following belong to the goroutine.
 	active *segment.Writer // nil: the next write begins a segment
-	end    position        // of the active segment; its number is the last one even if there is no file
+	end    index.Position  // of the active segment; its number is the last one even if there is no file
 	broken error
 }
 
@@ -50,7 +51,7 @@ func newCommitter(s *Store, at appendPoint) *committer {
 	return &committer{
 		s: s, requests: make(chan *request, requestsMax),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
-		active: at.writer, end: at.position,
+		active: at.writer, end: at.Position,
 	}
 }
 
@@ -154,7 +155,7 @@ func (c *committer) commit(group []*request) error {
 	if err != nil {
 		return err
 	}
-	var mark *position
+	var mark *index.Position
 	if len(b.blocks) > 0 {
 		if err := c.write(b); err != nil {
 			for _, r := range group {
@@ -171,13 +172,13 @@ func (c *committer) commit(group []*request) error {
 		return c.broken
 	}
 	if len(b.changes) > 0 || mark != nil {
-		if _, err := c.s.index.update(b.changes, mark); err != nil {
+		if _, err := c.s.index.Update(b.changes, mark); err != nil {
 			return c.fail(err)
 		}
 	}
 	for _, r := range group {
 		if r.forget != 0 {
-			if err := c.s.index.forget(r.forget); err != nil {
+			if err := c.s.index.Forget(r.forget); err != nil {
 				return c.fail(err)
 			}
 		}
@@ -190,16 +191,16 @@ func (c *committer) commit(group []*request) error {
 type batch struct {
 	blocks  []block.Block
 	bytes   int64 // of their data
-	changes []change
-	places  []*location // where each block will be; a change's to
-	urgent  bool        // compaction is among them, which may use the reserve
+	changes []index.Change
+	places  []*index.Location // where each block will be; a change's to
+	urgent  bool              // compaction is among them, which may use the reserve
 }
 
 // dropBlocks leaves what needs no bytes: deletions.
 func (b *batch) dropBlocks() {
 	kept := b.changes[:0]
 	for _, ch := range b.changes {
-		if ch.to == nil {
+		if ch.To == nil {
 			kept = append(kept, ch)
 		}
 	}
@@ -215,7 +216,7 @@ func (c *committer) plan(group []*request) (*batch, error) {
 		for i, blk := range r.blocks {
 			mhs[i] = string(blk.Cid().Hash())
 		}
-		held, err := c.s.index.held(mhs)
+		held, err := c.s.index.Held(mhs)
 		if err != nil {
 			return nil, fmt.Errorf("put blocks: %w", err)
 		}
@@ -227,10 +228,10 @@ func (c *committer) plan(group []*request) (*batch, error) {
 			if held[i] != move {
 				continue // a put of what is held, or a move of what was deleted
 			}
-			to := new(location) // known when it is written
-			ch := change{mh: mhs[i], to: to}
+			to := new(index.Location) // known when it is written
+			ch := index.Change{Multihash: mhs[i], To: to}
 			if move {
-				ch.from = r.moves[i].from
+				ch.From = r.moves[i].From
 				b.urgent = true
 			}
 			b.blocks, b.places, b.changes = append(b.blocks, blk), append(b.places, to), append(b.changes, ch)
@@ -239,7 +240,7 @@ func (c *committer) plan(group []*request) (*batch, error) {
 		}
 		for _, ch := range r.changes {
 			b.changes = append(b.changes, ch)
-			now[ch.mh] = false // or perhaps not, if it has a from; then a put costs bytes for nothing
+			now[ch.Multihash] = false // or perhaps not, if it has a from; then a put costs bytes for nothing
 		}
 	}
 	return b, nil
@@ -272,7 +273,7 @@ func (c *committer) write(b *batch) error {
 
 // fitting returns how many of the blocks still go into the active segment.
 func (c *committer) fitting(blocks []block.Block) int {
-	size := c.end.offset
+	size := c.end.Offset
 	for i, b := range blocks {
 		if size += int64(b.Size()) + segment.SectionHeaderMax; size > c.s.opts.SegmentSizeMax {
 			return i
@@ -283,7 +284,7 @@ func (c *committer) fitting(blocks []block.Block) int {
 
 // append writes blocks behind the end of the active segment, durably, and tells
 // where they are.
-func (c *committer) append(blocks []block.Block, places []*location) error {
+func (c *committer) append(blocks []block.Block, places []*index.Location) error {
 	sections, err := c.active.Append(blocks)
 	if errors.Is(err, ErrFull) {
 		return fmt.Errorf("put blocks: %w", err)
@@ -292,31 +293,31 @@ func (c *committer) append(blocks []block.Block, places []*location) error {
 		return c.fail(err)
 	}
 	for i, sec := range sections {
-		*places[i] = locate(c.end.segment, sec)
+		*places[i] = locate(c.end.Segment, sec)
 	}
-	c.end.offset = c.active.End()
+	c.end.Offset = c.active.End()
 	return nil
 }
 
 // locate returns where a section of a segment is, for the index.
-func locate(n uint32, sec segment.Section) location {
+func locate(n uint32, sec segment.Section) index.Location {
 	p := sec.Cid.Prefix()
-	return location{
-		segment: n, offset: sec.Offset, header: sec.Header, size: len(sec.Data),
-		version: p.Version, codec: p.Codec,
+	return index.Location{
+		Segment: n, Offset: sec.Offset, Header: sec.Header, Size: len(sec.Data),
+		Version: p.Version, Codec: p.Codec,
 	}
 }
 
 // begin makes the next segment the active one.
 func (c *committer) begin() error {
-	w, err := c.s.segs.Create(c.end.segment + 1)
+	w, err := c.s.segs.Create(c.end.Segment + 1)
 	if errors.Is(err, ErrFull) {
 		return err
 	}
 	if err != nil {
 		return c.fail(err)
 	}
-	c.active, c.end = w, position{c.end.segment + 1, w.End()}
+	c.active, c.end = w, index.Position{Segment: c.end.Segment + 1, Offset: w.End()}
 	return nil
 }
 

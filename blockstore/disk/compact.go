@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/blockstore/disk/index"
 	"github.com/p2pnode/p2pnode/blockstore/disk/segment"
 )
 
@@ -38,7 +39,7 @@ func (s *Store) Compact(ctx context.Context) (CompactResult, error) {
 	}
 	dead := make(map[uint32]bool)
 	for n := range victims {
-		if a, _ := s.index.account(n); a.blocks == 0 {
+		if a, _ := s.index.Account(n); a.Blocks == 0 {
 			dead[n] = true
 			delete(victims, n)
 		}
@@ -64,7 +65,7 @@ func (s *Store) compact(ctx context.Context, victims map[uint32]bool, res *Compa
 	}
 	var gone []*request
 	for n := range victims {
-		if a, _ := s.index.account(n); a.blocks != 0 {
+		if a, _ := s.index.Account(n); a.Blocks != 0 {
 			continue // a block that could not be read just now
 		}
 		size, _ := s.segs.Size(n)
@@ -113,14 +114,14 @@ func (s *Store) evacuate(ctx context.Context, victims map[uint32]bool) (copied i
 		return nil
 	}
 	var stopped error
-	err = s.index.each(func(e entry) bool {
+	err = s.index.Each(func(e index.Entry) bool {
 		if stopped = ctx.Err(); stopped != nil {
 			return false
 		}
-		if !victims[e.segment] {
+		if !victims[e.Segment] {
 			return true
 		}
-		b, err := s.read(e.cid(), e.location)
+		b, err := s.read(e.Cid(), e.Location)
 		if errors.Is(err, block.ErrNotFound) || errors.Is(err, segment.ErrGone) {
 			return true // corrupt, and quarantined by now; or deleted or moved
 		}
@@ -129,8 +130,8 @@ func (s *Store) evacuate(ctx context.Context, victims map[uint32]bool) (copied i
 			return false
 		}
 		r.blocks = append(r.blocks, b)
-		r.moves = append(r.moves, change{mh: e.mh, from: &e.location})
-		if r.bytes += int64(b.Size()); r.bytes >= compactBytesMax || len(r.blocks) >= indexChangesMax {
+		r.moves = append(r.moves, index.Change{Multihash: e.Multihash, From: &e.Location})
+		if r.bytes += int64(b.Size()); r.bytes >= compactBytesMax || len(r.blocks) >= index.ChangesMax {
 			stopped = flush()
 		}
 		return stopped == nil

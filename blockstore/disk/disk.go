@@ -1,5 +1,7 @@
 // Package disk keeps blocks on disk: their bytes in append-only segment files,
-// which are valid CARv1 files, and where each one is in a badger index.
+// which are valid CARv1 files (package segment), and where each one is in a badger
+// index (package index). What is here holds the two together: group commit,
+// verified reads, recovery, compaction, and stopping before the disk is full.
 //
 // It is not a database: what has no hash (pins, settings) has no place here.
 //
@@ -47,6 +49,7 @@ import (
 
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/blockstore"
+	"github.com/p2pnode/p2pnode/blockstore/disk/index"
 	"github.com/p2pnode/p2pnode/blockstore/disk/segment"
 	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
 )
@@ -112,7 +115,7 @@ var (
 	ErrBroken = errors.New("disk failed; store takes no more writes")
 	// ErrIndex means that the index does not agree with the segments: call
 	// RebuildIndex. Open does so itself where nothing can be lost by it.
-	ErrIndex = errors.New("index is damaged and must be rebuilt")
+	ErrIndex = index.ErrDamaged
 	// ErrVersion means a store of another, probably newer, format.
 	ErrVersion = errors.New("unknown version of the store's format")
 	// ErrReadOnly means a write to a store that was opened read-only.
@@ -150,7 +153,7 @@ type Store struct {
 	scratch  string // temporary copy of the index of a read-only store
 
 	segs  *segment.Set
-	index *index
+	index *index.Index
 	cache *cache
 
 	committer  *committer // nil if read-only
@@ -240,7 +243,7 @@ func (s *Store) Close() error {
 		err = s.committer.close()
 	}
 	s.segs.Close()
-	st, whole := s.index.snapshot(), !s.index.short.Load()
+	st, whole := s.index.State(), !s.index.Incomplete()
 	if closeErr := s.closeIndex(); err == nil {
 		err = closeErr
 	}
@@ -276,9 +279,9 @@ func (s *Store) Stats() Stats {
 		return Stats{}
 	}
 	defer s.leave()
-	st := s.index.snapshot()
+	st := s.index.State()
 	out := Stats{
-		Blocks: st.blocks, Bytes: st.bytes, CacheBytes: s.cache.size(), FreeBytes: -1,
+		Blocks: st.Blocks, Bytes: st.Bytes, CacheBytes: s.cache.size(), FreeBytes: -1,
 		CorruptBlocks: s.corrupt.Load(), Recovered: s.recovered.Load(),
 		TruncatedBytes: s.truncated.Load(), ReadOnly: s.readOnly,
 	}
@@ -301,8 +304,8 @@ func (s *Store) dead(n uint32) int64 {
 	if !ok {
 		return 0
 	}
-	a, _ := s.index.account(n)
-	return max(0, size-segment.HeaderSize-a.bytes)
+	a, _ := s.index.Account(n)
+	return max(0, size-segment.HeaderSize-a.Bytes)
 }
 
 func (s *Store) segmentsDir() string   { return filepath.Join(s.dir, "segments") }

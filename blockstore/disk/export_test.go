@@ -2,8 +2,8 @@ package disk
 
 import (
 	"context"
-	"errors"
 
+	"github.com/p2pnode/p2pnode/blockstore/disk/index"
 	"github.com/p2pnode/p2pnode/blockstore/disk/segment"
 )
 
@@ -24,19 +24,10 @@ func (s *Store) Seal() error {
 	return s.committer.submit(context.Background(), &request{seal: true})
 }
 
-// LoseIndexEntry takes an entry away behind the index's back, as a damaged
-// database would.
-func (s *Store) LoseIndexEntry(mh []byte) error {
-	txn := s.index.db.NewTransaction(true)
-	defer txn.Discard()
-	return errors.Join(txn.Delete(blockKey(string(mh))), txn.Commit())
-}
-
 // Constants that tests need.
 const (
-	IndexSpaceMin  = indexSpaceMin
 	BallastSize    = ballastSize
-	DeleteSpaceMin = deleteSpaceMin
+	DeleteSpaceMin = index.UpdateSpaceMin
 
 	SegmentsOpenMax = segment.OpenMax
 )

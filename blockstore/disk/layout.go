@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/p2pnode/p2pnode/blockstore/disk/index"
 	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
 )
 
@@ -61,12 +62,12 @@ func (s *Store) makeLayout() error {
 
 // writeClean says that the store was closed when its index held st. Until it is
 // opened again, an index that holds anything else has lost something.
-func writeClean(path string, st state) error { return volume.WriteFile(path, appendState(st)) }
+func writeClean(path string, st index.State) error { return volume.WriteFile(path, st.Encode()) }
 
 // wasClean tells whether the store was closed with the index at st.
-func wasClean(path string, st state) bool {
+func wasClean(path string, st index.State) bool {
 	got, err := os.ReadFile(path)
-	return err == nil && bytes.Equal(got, appendState(st))
+	return err == nil && bytes.Equal(got, st.Encode())
 }
 
 // copyDir copies the files of a flat directory.

@@ -10,6 +10,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/blockstore/disk/index"
 	"github.com/p2pnode/p2pnode/blockstore/disk/segment"
 )
 
@@ -32,7 +33,7 @@ func (s *Store) Get(ctx context.Context, c cid.Cid) (block.Block, error) {
 	defer s.leave()
 	mh := string(c.Hash())
 	for range readAttemptsMax {
-		l, held, err := s.index.lookup(mh)
+		l, held, err := s.index.Lookup(mh)
 		if err != nil {
 			return block.Block{}, fmt.Errorf("get %s: %w", c, err)
 		}
@@ -69,14 +70,14 @@ func (s *Store) Size(ctx context.Context, c cid.Cid) (int, error) {
 		return 0, err
 	}
 	defer s.leave()
-	l, held, err := s.index.lookup(string(c.Hash()))
+	l, held, err := s.index.Lookup(string(c.Hash()))
 	if err != nil {
 		return 0, fmt.Errorf("size of %s: %w", c, err)
 	}
 	if !held {
 		return 0, &block.NotFoundError{Cid: c}
 	}
-	return l.size, nil
+	return l.Size, nil
 }
 
 // All implements blockstore.Store. It ends with ErrIndex if the index has lost
@@ -90,11 +91,11 @@ func (s *Store) All(ctx context.Context) iter.Seq2[cid.Cid, error] {
 		defer s.leave()
 		more := true
 		var stopped error
-		err := s.index.each(func(e entry) bool {
+		err := s.index.Each(func(e index.Entry) bool {
 			if stopped = ctx.Err(); stopped != nil {
 				return false
 			}
-			more = yield(e.cid(), nil)
+			more = yield(e.Cid(), nil)
 			return more
 		})
 		if err == nil {
@@ -136,20 +137,20 @@ func (s *Store) Delete(ctx context.Context, cids ...cid.Cid) error {
 	r := &request{}
 	for _, c := range cids {
 		if c.Defined() {
-			r.changes = append(r.changes, change{mh: string(c.Hash())})
+			r.changes = append(r.changes, index.Change{Multihash: string(c.Hash())})
 		}
 	}
 	if len(r.changes) == 0 {
 		return nil
 	}
-	if err := s.MakeRoom(deleteSpaceMin); err != nil {
+	if err := s.MakeRoom(index.UpdateSpaceMin); err != nil {
 		return fmt.Errorf("delete %d blocks: %w", len(cids), err)
 	}
 	if err := s.committer.submit(ctx, r); err != nil {
 		return err
 	}
 	for _, ch := range r.changes {
-		s.cache.remove(ch.mh)
+		s.cache.remove(ch.Multihash)
 	}
 	return nil
 }
@@ -179,7 +180,7 @@ func (s *Store) missing(blocks []block.Block) ([]block.Block, error) {
 	for i, b := range blocks {
 		mhs[i] = string(b.Cid().Hash())
 	}
-	held, err := s.index.held(mhs)
+	held, err := s.index.Held(mhs)
 	if err != nil {
 		return nil, err
 	}
@@ -210,9 +211,9 @@ func cut(blocks []block.Block) []*request {
 }
 
 // read reads the block at l and verifies it.
-func (s *Store) read(c cid.Cid, l location) (block.Block, error) {
-	data := make([]byte, l.size)
-	switch _, err := s.segs.ReadAt(l.segment, data, l.offset+int64(l.header)); {
+func (s *Store) read(c cid.Cid, l index.Location) (block.Block, error) {
+	data := make([]byte, l.Size)
+	switch _, err := s.segs.ReadAt(l.Segment, data, l.Offset+int64(l.Header)); {
 	case errors.Is(err, segment.ErrGone):
 		return block.Block{}, err
 	case errors.Is(err, io.EOF):

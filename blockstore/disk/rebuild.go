@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/p2pnode/p2pnode/blockstore/disk/badgerdb"
+	"github.com/p2pnode/p2pnode/blockstore/disk/index"
 	"github.com/p2pnode/p2pnode/blockstore/disk/segment"
 	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
 )
@@ -44,7 +44,7 @@ func (s *Store) rebuild(ctx context.Context) (RebuildResult, error) {
 	if s.segs, err = segment.List(s.segmentsDir()); err != nil {
 		return RebuildResult{}, err
 	}
-	if err := s.MakeRoom(deleteSpaceMin); err != nil {
+	if err := s.MakeRoom(index.UpdateSpaceMin); err != nil {
 		return RebuildResult{}, err
 	}
 	if err := os.Remove(s.cleanPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -76,16 +76,16 @@ func (s *Store) replaceIndex(ctx context.Context, dir string) (RebuildResult, er
 // rebuildInto makes an index of all segments in dir.
 func (s *Store) rebuildInto(ctx context.Context, dir string) (res RebuildResult, err error) {
 	// Nothing is acknowledged on the way; Close makes it durable as a whole.
-	if s.index, err = s.openBadger(dir, false); err != nil {
+	if s.index, err = index.Open(dir, index.Options{NoSync: true, Logger: s.opts.Logger}); err != nil {
 		return res, err
 	}
 	defer func() {
-		res.Blocks, res.Bytes = s.index.snapshot().blocks, s.index.snapshot().bytes
+		res.Blocks, res.Bytes = s.index.State().Blocks, s.index.State().Bytes
 		if closeErr := s.closeIndex(); err == nil {
 			err = closeErr
 		}
 	}()
-	var end position
+	var end index.Position
 	for _, n := range s.segs.Numbers() {
 		scanned, err := s.rebuildSegment(ctx, n)
 		if err != nil {
@@ -96,9 +96,9 @@ func (s *Store) rebuildInto(ctx context.Context, dir string) (res RebuildResult,
 		}
 		size, _ := s.segs.Size(n)
 		res.BadBytes += max(0, size-scanned.End)
-		end = position{n, scanned.End} // what follows in the last one, Open cuts off
+		end = index.Position{Segment: n, Offset: scanned.End} // what follows in the last one, Open cuts off
 	}
-	_, err = s.index.update(nil, &end)
+	_, err = s.index.Update(nil, &end)
 	return res, err
 }
 
@@ -166,11 +166,11 @@ func (s *Store) closeIndex() error {
 		return nil
 	}
 	if !s.readOnly {
-		if err := s.MakeRoom(closeSpaceMin); errors.Is(err, ErrFull) {
+		if err := s.MakeRoom(index.CloseSpaceMin); errors.Is(err, ErrFull) {
 			return fmt.Errorf("close index: %w", err)
 		}
 	}
-	err := s.index.db.Close()
+	err := s.index.Close()
 	s.index = nil
 	return err
 }
@@ -178,16 +178,4 @@ func (s *Store) closeIndex() error {
 func hasFiles(dir string) bool {
 	entries, err := os.ReadDir(dir)
 	return err == nil && len(entries) > 0
-}
-
-// openBadger opens the index in dir. Damage is ErrIndex, other trouble is not.
-func (s *Store) openBadger(dir string, sync bool) (*index, error) {
-	x, err := openIndex(dir, s.opts.Logger, sync)
-	if errors.Is(err, badgerdb.ErrDamaged) {
-		return nil, fmt.Errorf("open index: %w: %w", ErrIndex, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open index: %w", err)
-	}
-	return x, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/multiformats/go-multihash"
 
+	"github.com/p2pnode/p2pnode/blockstore/disk/index"
 	"github.com/p2pnode/p2pnode/blockstore/disk/segment"
 	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
 )
@@ -15,19 +16,19 @@ import (
 // segment after that of the position.
 type appendPoint struct {
 	writer *segment.Writer
-	position
+	index.Position
 }
 
 // recover brings the index up to the segments, and cuts off what was torn.
 func (s *Store) recover(ctx context.Context) (appendPoint, error) {
-	mark := s.index.snapshot().mark
+	mark := s.index.State().Mark
 	numbers := s.segs.Numbers()
-	at := appendPoint{position: mark}
+	at := appendPoint{Position: mark}
 	for i, n := range numbers {
 		from := segment.HeaderSize
-		if _, known := s.index.account(n); n == mark.segment {
-			from = max(from, mark.offset)
-		} else if n < mark.segment && known {
+		if _, known := s.index.Account(n); n == mark.Segment {
+			from = max(from, mark.Offset)
+		} else if n < mark.Segment && known {
 			continue
 		}
 		tail := tail{number: n, from: from, last: i == len(numbers)-1}
@@ -35,17 +36,17 @@ func (s *Store) recover(ctx context.Context) (appendPoint, error) {
 		if err != nil {
 			return appendPoint{}, fmt.Errorf("recover segment %d: %w", n, err)
 		}
-		if n < mark.segment {
+		if n < mark.Segment {
 			continue
 		}
-		at = appendPoint{position: position{n, end}}
+		at = appendPoint{Position: index.Position{Segment: n, Offset: end}}
 		if tail.last && whole && !s.readOnly && end < s.opts.SegmentSizeMax {
 			if at.writer, err = s.segs.Resume(n); err != nil {
 				return appendPoint{}, err
 			}
 		}
 	}
-	if err := s.settle(at.position); err != nil {
+	if err := s.settle(at.Position); err != nil {
 		if at.writer != nil {
 			at.writer.Close()
 		}
@@ -57,10 +58,10 @@ func (s *Store) recover(ctx context.Context) (appendPoint, error) {
 // loadIndex opens the index in dir, reads its state and, unless the store was
 // closed properly, makes sure that no entry is missing.
 func (s *Store) loadIndex(dir string) (err error) {
-	if s.index, err = s.openBadger(dir, !s.readOnly); err != nil {
+	if s.index, err = index.Open(dir, index.Options{NoSync: s.readOnly, Logger: s.opts.Logger}); err != nil {
 		return err
 	}
-	found, err := s.index.load()
+	found, err := s.index.Load()
 	if err != nil {
 		return fmt.Errorf("load index: %w", err)
 	}
@@ -68,10 +69,10 @@ func (s *Store) loadIndex(dir string) (err error) {
 		if s.hasSections() {
 			return fmt.Errorf("load index: it is empty, the segments are not: %w", ErrIndex)
 		}
-		_, err := s.index.update(nil, &position{})
+		_, err := s.index.Update(nil, &index.Position{})
 		return err
 	}
-	clean := wasClean(s.cleanPath(), s.index.snapshot())
+	clean := wasClean(s.cleanPath(), s.index.State())
 	if !s.readOnly {
 		if err := os.Remove(s.cleanPath()); err == nil {
 			err = volume.SyncDir(s.dir)
@@ -83,7 +84,7 @@ func (s *Store) loadIndex(dir string) (err error) {
 	if clean {
 		return nil
 	}
-	if err := s.index.each(func(entry) bool { return true }); err != nil {
+	if err := s.index.Each(func(index.Entry) bool { return true }); err != nil {
 		return fmt.Errorf("check index: %w", err)
 	}
 	return nil
@@ -160,20 +161,20 @@ func (s *Store) reportBad(n uint32, res segment.ScanResult) {
 }
 
 // settle moves the mark to the end, and compares the index with the files.
-func (s *Store) settle(end position) error {
-	if s.index.snapshot().mark != end {
-		if _, err := s.index.update(nil, &end); err != nil {
+func (s *Store) settle(end index.Position) error {
+	if s.index.State().Mark != end {
+		if _, err := s.index.Update(nil, &end); err != nil {
 			return err
 		}
 	}
-	for n, a := range s.index.allAccounts() {
+	for n, a := range s.index.Accounts() {
 		if _, ok := s.segs.Size(n); ok {
 			continue
 		}
-		if a.blocks != 0 {
-			return fmt.Errorf("segment %s with %d blocks is missing: %w", s.segs.Path(n), a.blocks, ErrIndex)
+		if a.Blocks != 0 {
+			return fmt.Errorf("segment %s with %d blocks is missing: %w", s.segs.Path(n), a.Blocks, ErrIndex)
 		}
-		if err := s.index.forget(n); err != nil {
+		if err := s.index.Forget(n); err != nil {
 			return err
 		}
 	}
@@ -184,7 +185,7 @@ func (s *Store) settle(end position) error {
 type intake struct {
 	s       *Store
 	segment uint32
-	pending []change
+	pending []index.Change
 	added   int64
 }
 
@@ -194,19 +195,19 @@ func (in *intake) visit(sec segment.Section) error {
 		return nil
 	}
 	to := locate(in.segment, sec)
-	ch := change{mh: mh, to: &to}
-	old, held, err := in.s.index.lookup(mh)
+	ch := index.Change{Multihash: mh, To: &to}
+	old, held, err := in.s.index.Lookup(mh)
 	if err != nil {
 		return err
 	}
 	if held {
-		if _, ok := in.s.segs.Size(old.segment); ok {
+		if _, ok := in.s.segs.Size(old.Segment); ok {
 			return nil
 		}
-		ch.from = &old // compaction had moved it here when the index was lost in part
+		ch.From = &old // compaction had moved it here when the index was lost in part
 	}
 	in.pending = append(in.pending, ch)
-	if len(in.pending) >= indexChangesMax {
+	if len(in.pending) >= index.ChangesMax {
 		return in.flush()
 	}
 	return nil
@@ -219,7 +220,7 @@ func (in *intake) flush() error {
 	if err := in.s.roomForIndex(); err != nil {
 		return err
 	}
-	n, err := in.s.index.update(in.pending, nil)
+	n, err := in.s.index.Update(in.pending, nil)
 	in.added += int64(n)
 	in.pending = in.pending[:0]
 	return err

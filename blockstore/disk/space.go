@@ -4,21 +4,15 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/p2pnode/p2pnode/blockstore/disk/index"
 	"github.com/p2pnode/p2pnode/blockstore/disk/volume"
 )
 
-// Reserves in bytes. Badger's files are sparse and mapped: writing to one when
-// the disk is full is SIGBUS, which no program survives. So the store stops
-// well before that, and keeps a ballast to throw off should others fill the disk.
-const (
-	ballastSize = 2 * memTableSize
-	// deleteSpaceMin is what must be free for the index to note a deletion: the
-	// record, and the table that badger may write at that moment.
-	deleteSpaceMin = memTableSize
-	// closeSpaceMin is what must be free for badger to write its last table. It
-	// is less, so that what could be opened can be closed.
-	closeSpaceMin = deleteSpaceMin / 2
-)
+// ballastSize is a reserve in bytes. Badger's files are sparse and mapped: writing
+// to one when the disk is full is SIGBUS, which no program survives. So the store
+// stops well before that (see index.SpaceMin), and keeps a ballast to throw off
+// should others fill the disk.
+const ballastSize = 2 * index.UpdateSpaceMin
 
 // checkSpace fails with ErrFull if need bytes more would leave too little.
 // Urgent writes free space in the end, and may use the reserve but for what the
@@ -32,9 +26,9 @@ func (s *Store) checkSpace(need int64, urgent bool) error {
 	if floor <= 0 {
 		floor = min(total/20, freeSpaceDefaultMax)
 	}
-	floor = max(floor, indexSpaceMin)
+	floor = max(floor, index.SpaceMin)
 	if urgent {
-		floor = deleteSpaceMin
+		floor = index.UpdateSpaceMin
 	} else if s.hasBallast() {
 		free += ballastSize
 	}
@@ -67,9 +61,9 @@ func (s *Store) MakeRoom(need int64) error {
 // roomForIndex makes sure that the index, or the copy of it, can grow.
 func (s *Store) roomForIndex() error {
 	if s.readOnly {
-		return volume.CheckSpace(s.scratch, deleteSpaceMin)
+		return volume.CheckSpace(s.scratch, index.UpdateSpaceMin)
 	}
-	return s.MakeRoom(deleteSpaceMin)
+	return s.MakeRoom(index.UpdateSpaceMin)
 }
 
 // adjustBallast lets Open work on a full disk: by the ballast, else read-only. With
@@ -78,7 +72,7 @@ func (s *Store) adjustBallast() {
 	if s.readOnly {
 		return
 	}
-	if err := s.MakeRoom(deleteSpaceMin); err != nil {
+	if err := s.MakeRoom(index.UpdateSpaceMin); err != nil {
 		s.opts.Logger.Warn("disk is full: store is read-only", "dir", s.dir, "err", err)
 		s.readOnly, s.refusal = true, err
 		return

@@ -8,6 +8,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/blockstore/disk/index"
 	"github.com/p2pnode/p2pnode/blockstore/disk/segment"
 )
 
@@ -30,16 +31,16 @@ func (s *Store) Verify(ctx context.Context, report func(cid.Cid, error)) (Verify
 		return res, err
 	}
 	defer s.leave()
-	if err := s.index.db.VerifyChecksum(); err != nil {
-		return res, fmt.Errorf("verify index: %w: %w", ErrIndex, err)
+	if err := s.index.VerifyTables(); err != nil {
+		return res, fmt.Errorf("verify index: %w", err)
 	}
 	var stopped error
-	err := s.index.each(func(e entry) bool {
+	err := s.index.Each(func(e index.Entry) bool {
 		if stopped = ctx.Err(); stopped != nil {
 			return false
 		}
 		err := s.verify(e)
-		res.Blocks, res.Bytes = res.Blocks+1, res.Bytes+int64(e.size)
+		res.Blocks, res.Bytes = res.Blocks+1, res.Bytes+int64(e.Size)
 		if err == nil {
 			return true
 		}
@@ -48,7 +49,7 @@ func (s *Store) Verify(ctx context.Context, report func(cid.Cid, error)) (Verify
 		}
 		res.Corrupt++
 		if report != nil {
-			report(e.cid(), err)
+			report(e.Cid(), err)
 		}
 		return true
 	})
@@ -62,15 +63,15 @@ func (s *Store) Verify(ctx context.Context, report func(cid.Cid, error)) (Verify
 }
 
 // verify reads the block of an entry, wherever it is by now.
-func (s *Store) verify(e entry) error {
-	c, l := e.cid(), e.location
+func (s *Store) verify(e index.Entry) error {
+	c, l := e.Cid(), e.Location
 	for range readAttemptsMax {
 		_, err := s.read(c, l)
 		if !errors.Is(err, segment.ErrGone) {
 			return err
 		}
 		var held bool
-		if l, held, err = s.index.lookup(e.mh); err != nil || !held {
+		if l, held, err = s.index.Lookup(e.Multihash); err != nil || !held {
 			return errors.Join(err, &block.NotFoundError{Cid: c})
 		}
 	}

@@ -1,4 +1,4 @@
-package disk
+package index
 
 import (
 	"errors"
@@ -8,24 +8,24 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// change is one entry of the index to be put, moved or deleted.
-type change struct {
-	mh   string
-	from *location // must be there, else the change does nothing; nil: any, or none for a put
-	to   *location // nil: delete
+// Change puts, moves or deletes one entry.
+type Change struct {
+	Multihash string
+	From      *Location // must be there, else the change does nothing; nil: any, or none for a put
+	To        *Location // nil: delete
 }
 
-// update makes changes in order, durably, in transactions of indexChangesMax.
+// Update makes changes in order, durably, in transactions of ChangesMax.
 // The mark (if any) moves with the last of them. It returns how many changes
 // did something. Only one goroutine may call it at a time.
 //
 // After an error nobody knows what is on disk: the caller must not write on.
-func (x *index) update(changes []change, mark *position) (done int, err error) {
+func (x *Index) Update(changes []Change, mark *Position) (done int, err error) {
 	for {
-		batch := changes[:min(len(changes), indexChangesMax)]
+		batch := changes[:min(len(changes), ChangesMax)]
 		changes = changes[len(batch):]
 		last := len(changes) == 0
-		var m *position
+		var m *Position
 		if last {
 			m = mark
 		}
@@ -37,12 +37,12 @@ func (x *index) update(changes []change, mark *position) (done int, err error) {
 	}
 }
 
-// transact is update for one transaction.
-func (x *index) transact(batch []change, mark *position) (done int, err error) {
+// transact is Update for one transaction.
+func (x *Index) transact(batch []Change, mark *Position) (done int, err error) {
 	txn := x.db.NewTransaction(true)
 	defer txn.Discard()
 	x.mu.Lock()
-	d := delta{state: x.state, before: x.accounts, accounts: make(map[uint32]account)}
+	d := delta{state: x.state, before: x.accounts, accounts: make(map[uint32]Account)}
 	x.mu.Unlock()
 	// before is only written by this goroutine, below: reading it is safe.
 	for _, c := range batch {
@@ -55,7 +55,7 @@ func (x *index) transact(batch []change, mark *position) (done int, err error) {
 		}
 	}
 	if mark != nil {
-		d.state.mark = *mark
+		d.state.Mark = *mark
 	}
 	if done == 0 && mark == nil {
 		return 0, nil
@@ -70,8 +70,8 @@ func (x *index) transact(batch []change, mark *position) (done int, err error) {
 	return done, nil
 }
 
-// forget removes the account of a segment that is gone.
-func (x *index) forget(segment uint32) error {
+// Forget removes the account of a segment that is gone.
+func (x *Index) Forget(segment uint32) error {
 	err := x.db.Update(func(txn *badger.Txn) error { return txn.Delete(accountKey(segment)) })
 	if err != nil {
 		return fmt.Errorf("update index: %w", err)
@@ -84,48 +84,48 @@ func (x *index) forget(segment uint32) error {
 
 // delta is a transaction's effect on state and accounts.
 type delta struct {
-	state    state
-	before   map[uint32]account
-	accounts map[uint32]account // those that change
+	state    State
+	before   map[uint32]Account
+	accounts map[uint32]Account // those that change
 }
 
-func (d *delta) apply(txn *badger.Txn, c change) (bool, error) {
-	key := blockKey(c.mh)
+func (d *delta) apply(txn *badger.Txn, c Change) (bool, error) {
+	key := blockKey(c.Multihash)
 	old, oldSum, err := readLocation(txn, key)
 	held := err == nil
 	if err != nil && !errors.Is(err, badger.ErrKeyNotFound) {
 		return false, err
 	}
 	switch {
-	case c.from != nil && (!held || old != *c.from):
+	case c.From != nil && (!held || old != *c.From):
 		return false, nil // it was deleted or has moved meanwhile
-	case c.from == nil && c.to != nil && held:
+	case c.From == nil && c.To != nil && held:
 		return false, nil // it was put meanwhile
-	case c.to == nil && !held:
+	case c.To == nil && !held:
 		return false, nil
 	}
 	if held {
 		d.count(old, oldSum, -1)
 	}
-	if c.to == nil {
+	if c.To == nil {
 		return true, txn.Delete(key)
 	}
-	value, sum := appendLocation(key, *c.to)
-	d.count(*c.to, sum, +1)
+	value, sum := appendLocation(key, *c.To)
+	d.count(*c.To, sum, +1)
 	return true, txn.Set(key, value)
 }
 
-func (d *delta) count(l location, sum uint32, sign int64) {
-	d.state.blocks += sign
-	d.state.bytes += sign * int64(l.size)
+func (d *delta) count(l Location, sum uint32, sign int64) {
+	d.state.Blocks += sign
+	d.state.Bytes += sign * int64(l.Size)
 	d.state.sum ^= sum
-	a, ok := d.accounts[l.segment]
+	a, ok := d.accounts[l.Segment]
 	if !ok {
-		a = d.before[l.segment]
+		a = d.before[l.Segment]
 	}
-	a.blocks += sign
-	a.bytes += sign * l.sectionSize()
-	d.accounts[l.segment] = a
+	a.Blocks += sign
+	a.Bytes += sign * l.SectionSize()
+	d.accounts[l.Segment] = a
 }
 
 func (d *delta) commit(txn *badger.Txn) error {
@@ -135,7 +135,7 @@ func (d *delta) commit(txn *badger.Txn) error {
 			return err
 		}
 	}
-	if err := txn.Set([]byte(stateKey), appendState(d.state)); err != nil {
+	if err := txn.Set([]byte(stateKey), d.state.Encode()); err != nil {
 		return err
 	}
 	return txn.Commit()
