@@ -41,15 +41,17 @@ func versionCommand(a *app) *cobra.Command {
 		Use:   "version",
 		Short: "Print the versions of p2pnode and Go",
 		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			b := thisBuild()
-			return a.result(b, func() error {
-				line := []string{"p2pnode", b.Version}
-				if b.Revision != "" {
-					line = append(line, b.Revision)
-				}
-				return a.println(append(line, b.Go, b.Platform)...)
-			})
-		},
+		RunE:  func(*cobra.Command, []string) error { return a.version() },
 	}
+}
+
+func (a *app) version() error {
+	b := thisBuild()
+	return a.result(b, func() error {
+		line := []string{"p2pnode", b.Version}
+		if b.Revision != "" {
+			line = append(line, b.Revision)
+		}
+		return a.println(append(line, b.Go, b.Platform)...)
+	})
 }
