@@ -65,6 +65,7 @@ type extracted struct {
 type folder struct {
 	path   string // from the root; "" is the root
 	root   *os.Root
+	lock   io.Closer // see claim
 	names  map[string]struct{}
 	header *tar.Header
 }
@@ -160,7 +161,7 @@ func (x *extraction) enter(parent string) error {
 }
 
 func (x *extraction) push(path string, root *os.Root, h *tar.Header) {
-	x.folders = append(x.folders, folder{path: path, root: root, names: make(map[string]struct{}), header: h})
+	x.folders = append(x.folders, folder{path: path, root: root, lock: claim(root), names: make(map[string]struct{}), header: h})
 }
 
 // pop leaves the folders from number i on. Their times are set last, because
@@ -172,7 +173,7 @@ func (x *extraction) pop(i int) error {
 		if f.header != nil {
 			err = errors.Join(err, restore(f.root, ".", f.header))
 		}
-		err = errors.Join(err, f.root.Close())
+		err = errors.Join(err, f.lock.Close(), f.root.Close())
 	}
 	x.folders = x.folders[:i]
 	return err
@@ -224,7 +225,7 @@ func (x *extraction) one(h *tar.Header, name string) error {
 // file writes the current entry under name in the current folder.
 func (x *extraction) file(h *tar.Header, name string) (err error) {
 	root := x.folders[len(x.folders)-1].root
-	temp := tempPrefix + rand.Text()[:10]
+	temp := tempPrefix + rand.Text()[:partSuffixSize]
 	f, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
