@@ -2,7 +2,6 @@ package node
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -62,14 +61,8 @@ var (
 // newHost makes the libp2p host. It maps no port on the router and uses no
 // relay: a node does to its network what its owner asked for, and no more.
 func newHost(key crypto.PrivKey, o Options) (host.Host, error) {
-	conns, err := connmgr.NewConnManager(connsLow, connsHigh, connmgr.WithGracePeriod(connGrace))
-	if err != nil {
-		return nil, fmt.Errorf("make host: %w", err)
-	}
 	opts := []libp2p.Option{
-		libp2p.Identity(key),
 		libp2p.UserAgent("p2pnode"),
-		libp2p.ConnectionManager(conns),
 		libp2p.DisableMetrics(),
 		libp2p.DisableRelay(),
 		libp2p.SwarmOpts(swarm.WithDialRanker(rankDials)),
@@ -81,6 +74,7 @@ func newHost(key crypto.PrivKey, o Options) (host.Host, error) {
 		opts = append(opts, libp2p.PrivateNetwork(pnet.PSK(o.PSK)), libp2p.Transport(tcp.NewTCPTransport))
 	}
 	opts = append(opts, o.Libp2p...)
+	opts = append(opts, resources, connections, identity(key))
 
 	tries := [][]string{o.Listen}
 	if o.Listen == nil {
@@ -89,11 +83,12 @@ func newHost(key crypto.PrivKey, o Options) (host.Host, error) {
 			tries = [][]string{anyPort}
 		}
 	}
+	var h host.Host
+	var err error
 	for _, addrs := range tries {
 		if len(o.PSK) > 0 && o.Listen == nil {
 			addrs = withoutQUIC(addrs)
 		}
-		var h host.Host
 		h, err = listen(addrs, opts)
 		if err == nil {
 			return h, nil
@@ -105,7 +100,7 @@ func newHost(key crypto.PrivKey, o Options) (host.Host, error) {
 // listen makes a host that listens on every one of addrs, or none: a port that
 // is taken must not silently cost a transport.
 func listen(addrs []string, opts []libp2p.Option) (host.Host, error) {
-	h, err := libp2p.New(slices.Concat([]libp2p.Option{libp2p.NoListenAddrs}, opts, []libp2p.Option{resources})...)
+	h, err := libp2p.New(append([]libp2p.Option{libp2p.NoListenAddrs}, opts...)...)
 	if err != nil {
 		return nil, fmt.Errorf("make host: %w", err)
 	}
@@ -122,10 +117,30 @@ func listen(addrs []string, opts []libp2p.Option) (host.Host, error) {
 	return h, nil
 }
 
-// resources bounds what libp2p holds, unless an option before did: by the
-// defaults of libp2p, which grow with the machine, but with room for a peer that
-// sends each block on a stream of its own. The manager is made for one host, which
-// closes it.
+// What follows completes the options of one host, which owns what they make: each
+// does nothing where an option before has set the same.
+
+func identity(key crypto.PrivKey) libp2p.Option {
+	return func(c *libp2p.Config) error {
+		if c.PeerKey == nil {
+			c.PeerKey = key
+		}
+		return nil
+	}
+}
+
+func connections(c *libp2p.Config) error {
+	if c.ConnManager != nil {
+		return nil
+	}
+	var err error
+	c.ConnManager, err = connmgr.NewConnManager(connsLow, connsHigh, connmgr.WithGracePeriod(connGrace))
+	return err
+}
+
+// resources bounds what libp2p holds: by the defaults of libp2p, which grow with
+// the machine, but with room for a peer that sends each block on a stream of its
+// own.
 func resources(c *libp2p.Config) error {
 	if c.ResourceManager != nil {
 		return nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
 	"go.uber.org/goleak"
 
@@ -262,12 +263,19 @@ func (r *resources) Close() error {
 // TestHostOptions: what the embedder sets for the host replaces what we set.
 func TestHostOptions(t *testing.T) {
 	r := new(resources)
+	key, _, err := crypto.GenerateEd25519Key(rand.NewChaCha8([32]byte{1}))
+	if err != nil {
+		t.Fatal(err)
+	}
 	n, err := node.Open(t.Context(), node.Options{
 		Network: "test", Listen: []string{"/ip4/127.0.0.1/tcp/0"}, NoMDNS: true,
-		Libp2p: []libp2p.Option{libp2p.ResourceManager(r)},
+		Libp2p: []libp2p.Option{libp2p.ResourceManager(r), libp2p.Identity(key)},
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !n.ID().MatchesPrivateKey(key) {
+		t.Errorf("identity is %s", n.ID())
 	}
 	if err := n.Close(); err != nil || !r.closed {
 		t.Errorf("closed: %v; %v", r.closed, err)

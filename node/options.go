@@ -50,8 +50,8 @@ type Options struct {
 	// and Libp2p are then ignored.
 	Host host.Host
 
-	// Libp2p holds further options for the host that Open makes; one that sets
-	// the resource manager replaces ours.
+	// Libp2p holds further options for the host that Open makes. Those that set
+	// the identity, the connection manager or the resource manager replace ours.
 	Libp2p []libp2p.Option
 
 	// Store is used instead of the repo's block store; Close leaves it open.
