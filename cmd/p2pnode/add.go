@@ -31,12 +31,15 @@ func addCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), func(b *backend) error {
 				roots := control.Roots{}
-				for _, name := range args {
+				err := a.each(cmd.Context(), args, func(name string) error {
 					root, err := a.add(cmd.Context(), b, name, o)
-					if err != nil {
-						return err
+					if err == nil {
+						roots.Roots = append(roots.Roots, root.Cid)
 					}
-					roots.Roots = append(roots.Roots, root.Cid)
+					return err
+				})
+				if err != nil {
+					return err
 				}
 				return a.result(roots, func() error { return nil })
 			})

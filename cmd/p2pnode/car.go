@@ -48,10 +48,11 @@ func carImportCommand(a *app) *cobra.Command {
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), func(b *backend) error {
-				for _, name := range args {
-					if err := a.carImport(cmd.Context(), b, name); err != nil {
-						return err
-					}
+				err := a.each(cmd.Context(), args, func(name string) error {
+					return a.carImport(cmd.Context(), b, name)
+				})
+				if err != nil {
+					return err
 				}
 				return a.end()
 			})

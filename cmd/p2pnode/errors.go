@@ -57,6 +57,32 @@ func (a *app) classify(err error) *control.Error {
 	return &e
 }
 
+// each runs f on every argument. It goes on after one that fails, unless all
+// others would fail as well, and then tells how many did.
+func (a *app) each(ctx context.Context, args []string, f func(arg string) error) error {
+	var first error
+	failed := 0
+	for _, arg := range args {
+		err := f(arg)
+		if err == nil {
+			continue
+		}
+		code := control.Explain(err).Code
+		if len(args) == 1 || ctx.Err() != nil || code == control.CodeUnreachable || code == control.CodeFull {
+			return err
+		}
+		fmt.Fprintf(a.stderr, "p2pnode: %s: %s\n", display(arg), display(strings.ReplaceAll(err.Error(), "\n", "; ")))
+		if failed++; first == nil {
+			first = err
+		}
+	}
+	if failed == 0 || failed == len(args) {
+		return first
+	}
+	return &control.Error{Code: control.CodePartial, Retryable: true,
+		Message: fmt.Sprintf("failed: %d of %s; the first: %v", failed, count(len(args), "argument"), first)}
+}
+
 // report prints an error and returns the exit code.
 func (a *app) report(err error) int {
 	if err == nil {

@@ -55,11 +55,15 @@ func peersConnectCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer c.Close()
-			for _, addr := range args {
-				if err := c.Connect(cmd.Context(), addr); err != nil {
-					return err
+			err = a.each(cmd.Context(), args, func(addr string) error {
+				err := c.Connect(cmd.Context(), addr)
+				if err == nil {
+					a.note("connected to %s", display(addr))
 				}
-				a.note("connected to %s", display(addr))
+				return err
+			})
+			if err != nil {
+				return err
 			}
 			return a.end()
 		},
@@ -109,11 +113,15 @@ func provideCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer c.Close()
-			for _, ref := range args {
-				if err := c.Provide(cmd.Context(), ref); err != nil {
-					return err
+			err = a.each(cmd.Context(), args, func(ref string) error {
+				err := c.Provide(cmd.Context(), ref)
+				if err == nil {
+					a.note("the network is being told of %s", display(ref))
 				}
-				a.note("the network is being told of %s", ref)
+				return err
+			})
+			if err != nil {
+				return err
 			}
 			return a.end()
 		},

@@ -24,10 +24,11 @@ func pinAddCommand(a *app) *cobra.Command {
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), func(b *backend) error {
-				for _, ref := range args {
-					if err := a.pin(cmd.Context(), b, control.Ref{Ref: ref, Timeout: timeout}, name); err != nil {
-						return err
-					}
+				err := a.each(cmd.Context(), args, func(ref string) error {
+					return a.pin(cmd.Context(), b, control.Ref{Ref: ref, Timeout: timeout}, name)
+				})
+				if err != nil {
+					return err
 				}
 				return a.end()
 			})
@@ -94,14 +95,15 @@ func pinRmCommand(a *app) *cobra.Command {
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), func(b *backend) error {
-				for _, ref := range args {
+				err := a.each(cmd.Context(), args, func(ref string) error {
 					p, err := b.Unpin(cmd.Context(), ref)
 					if err == nil {
 						err = a.item(p, p.Cid)
 					}
-					if err != nil {
-						return err
-					}
+					return err
+				})
+				if err != nil {
+					return err
 				}
 				return a.end()
 			})
