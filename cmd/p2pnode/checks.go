@@ -58,6 +58,18 @@ func checkListen(addr string) error {
 	return nil
 }
 
+// checkAPI refuses what other machines could reach.
+func checkAPI(addr string) error {
+	if err := checkListen(addr); err != nil || addr == off {
+		return err
+	}
+	host, _, _ := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("%q is not a loopback address", addr)
+	}
+	return nil
+}
+
 func checkLevel(level string) error {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {

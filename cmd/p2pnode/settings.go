@@ -45,7 +45,7 @@ func settings() []setting {
 		{"mdns", truth, true, "look for peers on the local network", nil},
 		{"psk_file", text, "", "file with the 32-byte key, in hex, of a private network", nil},
 		{"gateway", text, "127.0.0.1:8080", "host:port of the HTTP gateway, the next free port if it is taken; off for none", checkListen},
-		{"api", text, "off", "loopback host:port of the control API beside its socket; off for none", checkListen},
+		{"api", text, "off", "loopback host:port of the control API beside its socket; off for none", checkAPI},
 		{"log_level", text, "warn", "debug, info, warn or error", checkLevel},
 	}
 }
