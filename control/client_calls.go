@@ -39,7 +39,7 @@ func (c *Client) Stop(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "stop", nil, nil, nil)
 }
 
-// List yields the entries of a directory, or the one entry of a file.
+// List yields the entries of a directory.
 func (c *Client) List(ctx context.Context, r Ref) iter.Seq2[Item, error] {
 	return items[Item](ctx, c, "ls", r.query())
 }

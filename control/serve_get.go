@@ -128,7 +128,7 @@ func (s *server) carExport(ctx context.Context, p *params, w *dataWriter) error 
 	return s.node.ExportCAR(ctx, ref, w)
 }
 
-// list sends the entries of a directory, or the one entry of a file.
+// list sends the entries of a directory.
 func (s *server) list(ctx context.Context, p *params, out *stream) (any, error) {
 	ref := p.path()
 	if p.err != nil {

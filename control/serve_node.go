@@ -54,6 +54,10 @@ func (s *server) find(ctx context.Context, p *params, out *stream) (any, error) 
 		return nil, p.err
 	}
 	for ai, err := range s.node.FindProviders(ctx, c) {
+		if e := Explain(err); e != nil && e.Code == CodeGeneral {
+			e.Retryable, e.Hint = true, "see p2pnode peers ls; p2pnode peers connect MULTIADDR joins a network"
+			return nil, e
+		}
 		if err != nil {
 			return nil, err
 		}
