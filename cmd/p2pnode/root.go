@@ -131,6 +131,9 @@ func explainArgs(parent *cobra.Command) {
 		if check == nil {
 			continue
 		}
+		if cmd.ValidArgsFunction == nil {
+			cmd.ValidArgsFunction = completeArgs
+		}
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if check(cmd, args) == nil {
 				return nil
@@ -148,6 +151,22 @@ func explainArgs(parent *cobra.Command) {
 			return err
 		}
 	}
+}
+
+// completeArgs offers what a shell can complete: files where the usage names
+// such, the keys of the configuration, and nothing for what is a CID.
+func completeArgs(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	switch {
+	case strings.Contains(cmd.Use, "PATH") || strings.Contains(cmd.Use, "FILE"):
+		return nil, cobra.ShellCompDirectiveDefault
+	case strings.Contains(cmd.Use, "KEY") && len(args) == 0:
+		var keys []string
+		for _, s := range settings() {
+			keys = append(keys, s.key+"\t"+s.doc)
+		}
+		return keys, cobra.ShellCompDirectiveNoFileComp
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
 }
 
 // needCommand runs a command that only holds others.
