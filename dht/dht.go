@@ -79,10 +79,12 @@ type DHT struct {
 	records   ds.Batching // kad-dht's own: what other peers stored here
 	sweepData ds.Batching // the reprovider's own: its schedule
 
-	gate    gate
-	fresh   fresh
-	running atomic.Bool
-	counts  counts
+	gate       gate
+	fresh      fresh
+	refreshing chan struct{} // holds a token while a refresh is wanted
+	refreshed  atomic.Int64  // Unix seconds
+	running    atomic.Bool
+	counts     counts
 
 	mu      sync.Mutex // guards sweeper
 	sweeper scheduler  // nil unless the reprovider runs
@@ -117,17 +119,18 @@ func New(h host.Host, o Options) (*DHT, error) {
 		o.Bootstrap = n.bootstrap()
 	}
 	return &DHT{
-		host:      h,
-		network:   n,
-		bootstrap: o.Bootstrap,
-		o:         o,
-		log:       o.Logger,
-		journal:   newJournal(o.Store),
-		snapshots: &snapshots{store: o.Store, key: ds.NewKey("/table").ChildString(string(n))},
-		records:   namespace.Wrap(o.Store, ds.NewKey("/records").ChildString(string(n))),
-		sweepData: uncancelled{namespace.Wrap(o.Store, ds.NewKey("/sweep").ChildString(string(n)))},
-		gate:      newGate(),
-		fresh:     newFresh(),
+		host:       h,
+		network:    n,
+		bootstrap:  o.Bootstrap,
+		o:          o,
+		log:        o.Logger,
+		journal:    newJournal(o.Store),
+		snapshots:  &snapshots{store: o.Store, key: ds.NewKey("/table").ChildString(string(n))},
+		records:    namespace.Wrap(o.Store, ds.NewKey("/records").ChildString(string(n))),
+		sweepData:  uncancelled{namespace.Wrap(o.Store, ds.NewKey("/sweep").ChildString(string(n)))},
+		gate:       newGate(),
+		fresh:      newFresh(),
+		refreshing: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -152,7 +155,7 @@ func (d *DHT) Run(ctx context.Context) error {
 
 	var tasks sync.WaitGroup
 	for _, task := range []func(context.Context, *core){
-		d.join, d.saveTable, d.provideFresh, d.provideBacklog, d.sweep,
+		d.join, d.refresh, d.watchPeers, d.saveTable, d.provideFresh, d.provideBacklog, d.sweep,
 	} {
 		tasks.Go(func() { task(ctx, c) })
 	}
@@ -163,7 +166,7 @@ func (d *DHT) Run(ctx context.Context) error {
 }
 
 func (d *DHT) start() (*core, error) {
-	opts := append(d.network.rules(d.host), kad.Datastore(d.records))
+	opts := append(d.network.rules(d.host), kad.Datastore(d.records), kad.DisableAutoRefresh())
 	k, err := kad.New(d.host, opts...)
 	if err != nil {
 		return nil, err

@@ -32,18 +32,20 @@ const (
 // tries for as long as the table is nearly empty. A connected peer of the same
 // network enters the table by itself, when libp2p has identified it.
 func (d *DHT) join(ctx context.Context, c *core) {
-	known, err := d.snapshots.load(ctx)
+	snap, err := d.snapshots.load(ctx)
 	if err != nil && ctx.Err() == nil {
 		d.log.Warn("start without routing-table snapshot", "error", err)
 	}
+	d.recall(c, snap.Peers)
+	d.refreshed.Store(snap.Refreshed)
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
-		infos := make([]peer.AddrInfo, len(known))
-		for i, p := range known {
+		infos := make([]peer.AddrInfo, len(snap.Peers))
+		for i, p := range snap.Peers {
 			infos[i] = p.AddrInfo
 		}
-		if n := d.dial(ctx, infos, joinedPeers); n > 0 {
-			c.RefreshRoutingTable()
+		if n := d.dial(ctx, infos, joinedPeers); n > 0 && d.refreshDue() {
+			d.refreshSoon()
 		}
 	})
 	tasks.Go(func() { d.keepBootstrapped(ctx, c) })
@@ -63,7 +65,7 @@ func (d *DHT) keepBootstrapped(ctx context.Context, c *core) {
 			attempt = 1
 		} else if n := d.dial(ctx, peers, joinedPeers); n > 0 {
 			attempt = 1
-			c.RefreshRoutingTable()
+			d.refreshSoon()
 		}
 		wait := backoff(attempt, bootstrapRetryMin, bootstrapRetryMax)
 		if c.RoutingTable().Size() > 0 {

@@ -68,9 +68,21 @@ type journal struct {
 	mu         sync.Mutex // guards the following
 	loaded     bool
 	todo, done int
+	used       chan struct{} // closed once there is, or was, an entry
+	isUsed     bool
 }
 
-func newJournal(store ds.Batching) *journal { return &journal{store: store} }
+func newJournal(store ds.Batching) *journal {
+	return &journal{store: store, used: make(chan struct{})}
+}
+
+// grown notes a change of the sizes; mu is held.
+func (j *journal) grown() {
+	if j.todo+j.done > 0 && !j.isUsed {
+		j.isUsed = true
+		close(j.used)
+	}
+}
 
 // entry is one multihash of the journal. A zero at means that it waits.
 type entry struct {
@@ -145,6 +157,7 @@ func (j *journal) load(ctx context.Context) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.todo, j.done, j.loaded = n[0], n[1], true
+	j.grown()
 	return nil
 }
 
@@ -279,6 +292,7 @@ func (j *journal) apply(ctx context.Context, n int, step func(*change, int) erro
 		j.mu.Lock()
 		j.todo += b.todo
 		j.done += b.done
+		j.grown()
 		j.mu.Unlock()
 	}
 	return nil

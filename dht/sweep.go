@@ -43,6 +43,11 @@ func (d *DHT) sweep(ctx context.Context, c *core) {
 		return
 	case <-delay.C:
 	}
+	select { // a node that provides nothing has no need to know the network's size
+	case <-ctx.Done():
+		return
+	case <-d.journal.used:
+	}
 	s, err := d.startSweeper(c)
 	if err != nil {
 		// Providing new CIDs and finding go on; what was provided before expires.

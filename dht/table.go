@@ -11,6 +11,7 @@ import (
 
 	ds "github.com/ipfs/go-datastore"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -24,6 +25,8 @@ const (
 	// snapshotAgeMax is for how long a peer that was not seen again is kept.
 	snapshotAgeMax  = 30 * 24 * time.Hour
 	snapshotVersion = 1
+	// recallAgeMax is for how long a peer is taken into the table unseen.
+	recallAgeMax = time.Hour
 )
 
 // SnapshotError is a routing-table snapshot that cannot be used.
@@ -35,8 +38,9 @@ func (e *SnapshotError) Error() string {
 
 // snapshot is the routing table as it is saved, as JSON.
 type snapshot struct {
-	Version int
-	Peers   []knownPeer
+	Version   int
+	Refreshed int64 `json:",omitempty"` // Unix seconds
+	Peers     []knownPeer
 }
 
 // knownPeer is a peer that was once in the table.
@@ -118,20 +122,19 @@ type snapshots struct {
 }
 
 // load returns no peers when there is no snapshot yet.
-func (s *snapshots) load(ctx context.Context) ([]knownPeer, error) {
+func (s *snapshots) load(ctx context.Context) (snapshot, error) {
 	b, err := s.store.Get(ctx, s.key)
 	if errors.Is(err, ds.ErrNotFound) {
-		return nil, nil
+		return snapshot{}, nil
 	}
 	if err != nil {
-		return nil, err
+		return snapshot{}, err
 	}
-	snap, err := decodeSnapshot(b)
-	return snap.Peers, err
+	return decodeSnapshot(b)
 }
 
-func (s *snapshots) save(ctx context.Context, peers []knownPeer) error {
-	b, err := json.Marshal(snapshot{snapshotVersion, peers})
+func (s *snapshots) save(ctx context.Context, snap snapshot) error {
+	b, err := json.Marshal(snap)
 	if err != nil {
 		return err
 	}
@@ -144,6 +147,7 @@ func (s *snapshots) save(ctx context.Context, peers []knownPeer) error {
 // saveTable saves the routing table when it has changed, and when ctx ends.
 func (d *DHT) saveTable(ctx context.Context, c *core) {
 	var saved []peer.ID
+	var refreshed int64
 	save := func() {
 		table := tablePeers(c)
 		ids := make([]peer.ID, len(table))
@@ -152,7 +156,8 @@ func (d *DHT) saveTable(ctx context.Context, c *core) {
 		}
 		slices.Sort(ids)
 		// An empty table says nothing about the network, only about this moment.
-		if len(ids) == 0 || slices.Equal(ids, saved) {
+		last := d.refreshed.Load()
+		if len(ids) == 0 || slices.Equal(ids, saved) && last == refreshed {
 			return
 		}
 		ctx := context.WithoutCancel(ctx)
@@ -160,11 +165,12 @@ func (d *DHT) saveTable(ctx context.Context, c *core) {
 		if err != nil {
 			d.log.Warn("replace routing-table snapshot", "error", err)
 		}
-		if err := d.snapshots.save(ctx, merge(table, old, time.Now())); err != nil {
+		peers := merge(table, old.Peers, time.Now())
+		if err := d.snapshots.save(ctx, snapshot{snapshotVersion, last, peers}); err != nil {
 			d.log.Warn("save routing table", "error", err)
 			return
 		}
-		saved = ids
+		saved, refreshed = ids, last
 	}
 	timer := time.NewTimer(min(snapshotFirst, d.o.SnapshotInterval))
 	defer timer.Stop()
@@ -177,6 +183,18 @@ func (d *DHT) saveTable(ctx context.Context, c *core) {
 			save()
 			timer.Reset(d.o.SnapshotInterval)
 		}
+	}
+}
+
+// recall takes those who were there a short while ago into the table. Whoever of
+// them is gone falls out again when it is first asked in vain.
+func (d *DHT) recall(c *core, known []knownPeer) {
+	for _, p := range known {
+		if p.ID == d.host.ID() || time.Since(p.Seen) > recallAgeMax {
+			continue
+		}
+		d.host.Peerstore().AddAddrs(p.ID, p.Addrs, peerstore.AddressTTL)
+		_, _ = c.RoutingTable().TryAddPeer(p.ID, false, true) // a full bucket needs no more
 	}
 }
 

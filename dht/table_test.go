@@ -32,6 +32,25 @@ func TestRestartNeedsNoBootstrapper(t *testing.T) {
 	}
 }
 
+// TestRestartRemembersTheTable: after a short break nobody needs to be asked for
+// the table, and whoever is gone falls out by being asked.
+func TestRestartRemembersTheTable(t *testing.T) {
+	others := swarm(t, 6, dht.Options{})
+	store := newStore()
+	first := start(t, dht.Options{Store: store, Bootstrap: []peerInfo{others[0].info()}})
+	until(t, "table", func() bool { return first.Stats().TableSize == 6 })
+	first.stop()
+	for _, n := range others {
+		n.stop()
+	}
+	again := start(t, dht.Options{Store: store})
+	until(t, "table from the snapshot", func() bool { return again.Stats().TableSize == 6 })
+	if found := again.find(t, cidOf(t, "nobody has it")); len(found) > 0 {
+		t.Errorf("found %v", found)
+	}
+	until(t, "empty table", func() bool { return again.Stats().TableSize == 0 })
+}
+
 func TestSnapshotIsBounded(t *testing.T) {
 	type known struct {
 		ID    peer.ID
