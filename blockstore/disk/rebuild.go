@@ -44,6 +44,7 @@ func (s *Store) rebuild(ctx context.Context) (RebuildResult, error) {
 	if s.segs, err = segment.List(s.segmentsDir()); err != nil {
 		return RebuildResult{}, err
 	}
+	defer s.segs.Close()
 	if err := s.MakeRoom(index.UpdateSpaceMin); err != nil {
 		return RebuildResult{}, err
 	}
@@ -103,6 +104,9 @@ func (s *Store) rebuildInto(ctx context.Context, dir string) (res RebuildResult,
 }
 
 func (s *Store) rebuildSegment(ctx context.Context, n uint32) (segment.ScanResult, error) {
+	if err := s.settleSegment(n); err != nil {
+		return segment.ScanResult{}, err
+	}
 	in := intake{s: s, segment: n}
 	res, err := s.segs.Scan(ctx, n, segment.HeaderSize, in.visit)
 	if err != nil {

@@ -123,6 +123,9 @@ func (s *Store) recoverTail(ctx context.Context, t tail) (end int64, whole bool,
 	if size == t.from {
 		return size, true, nil
 	}
+	if err := s.settleSegment(t.number); err != nil {
+		return 0, false, err
+	}
 	in := intake{s: s, segment: t.number}
 	res, err := s.segs.Scan(ctx, t.number, t.from, in.visit)
 	if err != nil {
@@ -133,8 +136,6 @@ func (s *Store) recoverTail(ctx context.Context, t tail) (end int64, whole bool,
 	if t.last && !res.GaveUp && !s.readOnly {
 		end = res.End
 	}
-	// After a kill, what was read may be in memory alone: it must be on disk
-	// before the index says that it is.
 	if !s.readOnly {
 		if err := s.segs.Trim(t.number, end); err != nil {
 			return 0, false, err
@@ -149,6 +150,17 @@ func (s *Store) recoverTail(ctx context.Context, t tail) (end int64, whole bool,
 	}
 	s.recovered.Add(in.added)
 	return end, end == res.End, nil
+}
+
+// settleSegment makes durable what is in a segment. After a kill it may be in memory
+// alone, and it must be on disk before the index says that it is: an entry without
+// its block would have the block refused as one that is held.
+func (s *Store) settleSegment(n uint32) error {
+	if s.readOnly {
+		return nil
+	}
+	size, _ := s.segs.Size(n)
+	return s.segs.Trim(n, size)
 }
 
 func (s *Store) reportBad(n uint32, res segment.ScanResult) {
