@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -21,6 +22,9 @@ var errStalled = errors.New("no content within the time limit")
 // errTooLarge means that a request has read all that it may.
 var errTooLarge = errors.New("the content exceeds what this gateway serves in one response")
 
+// errBusy means that the listings that are made now take all there is for them.
+var errBusy = errors.New("too many large directories are being listed at once: try again")
+
 // fetch is what one request asks of the network and what became of it. It is
 // found in the request's context, since boxo passes nothing else down to the
 // block store; it outlives the response only in goroutines that see the context
@@ -31,8 +35,9 @@ type fetch struct {
 	cancel  context.CancelCauseFunc
 	timer   *time.Timer
 
-	blocksMax int   // blocks that a stream may carry
-	sizeMax   int64 // bytes that a stream may carry
+	blocksMax int           // blocks that a stream may carry
+	sizeMax   int64         // bytes that a stream may carry
+	listings  *atomic.Int64 // bytes of directory blocks, of all requests
 
 	mu      sync.Mutex // guards the following fields
 	bound   bound
@@ -40,6 +45,8 @@ type fetch struct {
 	failed  error // why the response cannot be what was asked for
 	source  phaser
 	asked   []cid.Cid // of source, and not answered yet
+	listed  int64     // bytes, this request's part of listings
+	ended   bool
 }
 
 // phaser is a getter that can tell what it is doing.
@@ -56,7 +63,7 @@ type bound struct {
 
 type fetchKey struct{}
 
-func newFetch(r *http.Request, o Options) (*fetch, context.Context) {
+func newFetch(r *http.Request, o Options, listings *atomic.Int64) (*fetch, context.Context) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	f := &fetch{
 		offline:   r.Header.Get("Cache-Control") == "only-if-cached",
@@ -64,6 +71,7 @@ func newFetch(r *http.Request, o Options) (*fetch, context.Context) {
 		cancel:    cancel,
 		blocksMax: o.StreamBlocksMax,
 		sizeMax:   o.StreamSizeMax,
+		listings:  listings,
 	}
 	f.timer = time.AfterFunc(f.timeout, f.stall)
 	return f, context.WithValue(ctx, fetchKey{}, f)
@@ -115,6 +123,10 @@ func (f *fetch) watch(source block.Getter) {
 func (f *fetch) end() {
 	f.timer.Stop()
 	f.cancel(nil)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended = true
+	f.listings.Add(-f.listed)
 }
 
 // limitStream bounds a response that may repeat blocks without end: an archive
@@ -143,15 +155,24 @@ func (f *fetch) spend(b block.Block) error {
 	if !f.bound.limited || f.bound.listing && !mayList(b) {
 		return nil
 	}
+	if f.ended {
+		return context.Canceled
+	}
 	f.bound.blocks--
 	f.bound.sizeBytes -= int64(b.Size())
-	if f.bound.blocks >= 0 && f.bound.sizeBytes >= 0 {
-		return nil
+	var err error
+	if f.bound.blocks < 0 || f.bound.sizeBytes < 0 {
+		err = errTooLarge
+	} else if f.bound.listing {
+		f.listed += int64(b.Size())
+		if f.listings.Add(int64(b.Size())) > listingsSizeMax {
+			err = errBusy
+		}
 	}
 	if f.failed == nil {
-		f.failed = errTooLarge
+		f.failed = err
 	}
-	return errTooLarge
+	return err
 }
 
 // descend takes in a block that is read, and fails when it lies too deep.

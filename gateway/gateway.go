@@ -27,6 +27,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/boxo/gateway"
@@ -46,7 +47,10 @@ const (
 	// listingSizeMax is the number of bytes of directory blocks from which one
 	// HTML listing, which is built in memory, may be made: some 300,000 entries.
 	listingSizeMax = 16 << 20
-	// retryAfterSeconds is what a client is told that comes over ConcurrencyMax.
+	// listingsSizeMax is the same for all listings that are made at a time.
+	listingsSizeMax = 4 * listingSizeMax
+	// retryAfterSeconds is what a client is told that comes over ConcurrencyMax or
+	// listingsSizeMax.
 	retryAfterSeconds = "1"
 	// sandbox is the policy for content on an origin that it shares with other
 	// content: scripts run, but in an opaque origin without storage or cookies.
@@ -179,6 +183,7 @@ type handler struct {
 	quick   *quick
 	inner   http.Handler
 	slots   chan struct{}
+	listed  atomic.Int64 // bytes of directory blocks of which listings are being made
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -225,7 +230,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve answers an admitted request within its limits.
 func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
-	f, ctx := newFetch(r, h.options)
+	f, ctx := newFetch(r, h.options, &h.listed)
 	defer f.end()
 	out := &response{ResponseWriter: w, fetch: f, idleMax: h.options.RetrievalTimeout}
 	defer out.end()

@@ -7,9 +7,12 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -86,4 +89,71 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	t.Error("answers are not counted")
+}
+
+// TestListingsLimit lists large directories at once. Some are turned away; when
+// the others are done, all works again.
+func TestListingsLimit(t *testing.T) {
+	d := newDAG(t)
+	page := d.file([]byte("page"), 100, true)
+	entries := map[string]ipld.Node{}
+	name := strings.Repeat("n", 8000)
+	for i := range 2000 { // 16 MB
+		entries[fmt.Sprintf("%s%d", name, i)] = page
+	}
+	dir := d.shards(entries)
+	local := d.memory()
+	target := "/ipfs/" + dir.Cid().String() + "/"
+	reached, release := make(chan struct{}), make(chan struct{})
+	source := func(context.Context) block.Getter {
+		return &holding{Getter: local, reached: reached, release: release}
+	}
+	s := newSite(t, source, &memory{}, gateway.Options{RetrievalTimeout: time.Minute})
+	done := make(chan answer)
+	for range 4 {
+		go func() { done <- s.get(target) }()
+		<-reached
+	}
+	busy := make(chan answer)
+	go func() { busy <- s.get(target) }()
+	(<-busy).want(t, 503, "Retry-After: 1", "Cache-Control: no-store").wantText(t, "at once")
+	close(release)
+	for range 4 {
+		if a := <-done; a.err != nil || a.StatusCode != 200 {
+			t.Errorf("status %d, error %v", a.StatusCode, a.err)
+		}
+	}
+	s.get(target).want(t, 200)
+}
+
+// holding gives 15.5 MB and waits.
+type holding struct {
+	block.Getter
+	size    atomic.Int64
+	once    sync.Once
+	reached chan<- struct{}
+	release <-chan struct{}
+}
+
+func (h *holding) Get(ctx context.Context, c cid.Cid) (block.Block, error) {
+	b, err := h.Getter.Get(ctx, c)
+	if h.size.Add(int64(b.Size())) < 15_500_000 {
+		return b, err
+	}
+	select {
+	case <-h.release:
+		return b, err
+	default:
+		h.once.Do(func() {
+			select {
+			case h.reached <- struct{}{}:
+			case <-ctx.Done():
+			}
+		})
+	}
+	select {
+	case <-h.release:
+	case <-ctx.Done():
+	}
+	return b, err
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -58,13 +59,17 @@ func (w *response) WriteHeader(status int) {
 // lost answers in boxo's place that there is no content: with 504 if a block
 // could not be had, else with status.
 func (w *response) lost(status int, message string) {
+	h := w.Header()
 	if err := w.fetch.failure(); err != nil {
 		message = err.Error()
-		if !refused(err) {
+		switch {
+		case errors.Is(err, errBusy):
+			status = http.StatusServiceUnavailable
+			h.Set("Retry-After", retryAfterSeconds)
+		case !refused(err):
 			status = http.StatusGatewayTimeout
 		}
 	}
-	h := w.Header()
 	for _, name := range []string{streamError, "Accept-Ranges", "Content-Disposition", "Content-Range", "Etag", "Last-Modified", "X-Ipfs-Roots"} {
 		h.Del(name)
 	}

@@ -22,9 +22,9 @@ func TestShortFileInArchive(t *testing.T) {
 	dir := d.directory(map[string]ipld.Node{"a": leaf, "b": short, "c": leaf})
 	s := newSite(t, always(missing("no peers")), d.memory(), gateway.Options{})
 	for _, n := range []ipld.Node{short, dir} {
-		s.get("/ipfs/" + n.Cid().String() + "?format=tar").want(t, 200).wantBroken(t)
+		s.get("/ipfs/"+n.Cid().String()+"?format=tar").want(t, 200).wantBroken(t)
 	}
-	a := s.get("/ipfs/" + leaf.Cid().String() + "?format=tar").want(t, 200)
+	a := s.get("/ipfs/"+leaf.Cid().String()+"?format=tar").want(t, 200)
 	if a.err != nil {
 		t.Error(a.err)
 	}
