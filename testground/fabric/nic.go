@@ -91,9 +91,6 @@ func (n *NIC) Crash() {
 	}
 	n.dead = true
 	n.waiting = nil
-	for _, l := range n.listeners {
-		l.end()
-	}
 	for _, c := range n.inOrder() {
 		remote := c.remote
 		c.end(errCrashed)

@@ -1,0 +1,215 @@
+package sim
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	ds "github.com/ipfs/go-datastore"
+	dssync "github.com/ipfs/go-datastore/sync"
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+
+	"github.com/p2pnode/p2pnode/blockstore"
+	"github.com/p2pnode/p2pnode/node"
+	"github.com/p2pnode/p2pnode/testground/fabric"
+)
+
+const (
+	// networkName keeps the peers from any other network.
+	networkName = "sim"
+	port        = 4001
+	// connsLow and connsHigh are those of a daemon.
+	connsLow  = 96
+	connsHigh = 160
+)
+
+// PeerOptions say what a peer is like. The zero value is a perfect line, somewhere.
+type PeerOptions struct {
+	Line   fabric.Line
+	Region int // of Regions
+	// Bootstrap are peers to join the network by.
+	Bootstrap []*Peer
+	// Table are peers that it knows from a run before, a moment ago.
+	Table []*Peer
+}
+
+// Peer is a peer of a network: an identity, an address, and what it keeps, whether
+// it runs or not.
+type Peer struct {
+	net    *Network
+	number int
+	id     peer.ID
+	key    crypto.PrivKey
+	addr   netip.Addr
+	region int
+	o      PeerOptions
+
+	mu      sync.Mutex // guards the following
+	nic     *fabric.NIC
+	node    *node.Node
+	store   *blockstore.Mem
+	state   ds.Batching
+	traffic *Traffic
+}
+
+// Add makes a peer that does not run yet.
+func (n *Network) Add(o PeerOptions) (*Peer, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	number := len(n.peers)
+	var seed [32]byte
+	binary.LittleEndian.PutUint64(seed[:], n.config.Seed)
+	binary.LittleEndian.PutUint64(seed[8:], uint64(number))
+	key, _, err := crypto.GenerateEd25519Key(rand.NewChaCha8(seed))
+	if err != nil {
+		return nil, fmt.Errorf("add peer: %w", err)
+	}
+	p := &Peer{
+		net: n, number: number, key: key, region: o.Region, o: o,
+		// Each has a /16 of its own, so that nobody takes them for one operator.
+		addr: netip.AddrFrom4([4]byte{byte(20 + number>>8), byte(number), 0, 7}),
+	}
+	if p.id, err = peer.IDFromPrivateKey(key); err != nil {
+		return nil, fmt.Errorf("add peer: %w", err)
+	}
+	p.forget()
+	n.peers = append(n.peers, p)
+	n.byAddr[p.addr] = p
+	return p, nil
+}
+
+// forget empties what the peer keeps.
+func (p *Peer) forget() {
+	p.store, p.state = blockstore.NewMem(), dssync.MutexWrap(ds.NewMapDatastore())
+}
+
+// String is a short name, such as "peer 7".
+func (p *Peer) String() string { return fmt.Sprintf("peer %d", p.number) }
+
+// Number counts the peers of a network, from 0.
+func (p *Peer) Number() int { return p.number }
+
+// ID is the peer ID.
+func (p *Peer) ID() peer.ID { return p.id }
+
+// Region is where it is.
+func (p *Peer) Region() int { return p.region }
+
+// Addr is a multiaddr with /p2p/ID.
+func (p *Peer) Addr() string { return fmt.Sprintf("%s/p2p/%s", p.listen(), p.id) }
+
+func (p *Peer) listen() string { return fmt.Sprintf("/ip4/%s/tcp/%d", p.addr, port) }
+
+// Node is the running node, nil if the peer does not run.
+func (p *Peer) Node() *node.Node {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.node
+}
+
+// NIC is the peer's end of the network, nil until it has run.
+func (p *Peer) NIC() *fabric.NIC {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.nic
+}
+
+// Traffic counts bytes by protocol since the peer was started last; nil before.
+func (p *Peer) Traffic() *Traffic {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.traffic
+}
+
+// Start opens the node, with what the peer has kept.
+func (p *Peer) Start(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.node != nil {
+		return fmt.Errorf("start %s: it runs", p)
+	}
+	conns, err := connmgr.NewConnManager(connsLow, connsHigh)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", p, err)
+	}
+	p.nic = p.net.fabric.NIC(p.addr, p.o.Line)
+	p.traffic = new(Traffic)
+	if err := p.remember(ctx); err != nil {
+		return fmt.Errorf("start %s: %w", p, err)
+	}
+	o := node.Options{
+		Network: networkName, Listen: []string{p.listen()}, NoMDNS: true,
+		Store: p.store, State: p.state,
+		Logger: p.net.config.Logger.With("peer", p.number),
+		Libp2p: []libp2p.Option{
+			p.nic.Transport(), libp2p.Identity(p.key), libp2p.ConnectionManager(conns),
+			libp2p.BandwidthReporter(p.traffic),
+			// An address is known to all here, and what one process can hold is
+			// not for a peer to decide.
+			libp2p.DisableIdentifyAddressDiscovery(), libp2p.Ping(false),
+			libp2p.ResourceManager(&network.NullResourceManager{}),
+			libp2p.UDPBlackHoleSuccessCounter(nil), libp2p.IPv6BlackHoleSuccessCounter(nil),
+		},
+	}
+	for _, b := range p.o.Bootstrap {
+		o.Bootstrap = append(o.Bootstrap, b.Addr())
+	}
+	if p.node, err = node.Open(ctx, o); err != nil {
+		return fmt.Errorf("start %s: %w", p, err)
+	}
+	return nil
+}
+
+// Stop closes the node in order.
+func (p *Peer) Stop() error {
+	p.mu.Lock()
+	n := p.node
+	p.node = nil
+	p.mu.Unlock()
+	if n == nil {
+		return nil
+	}
+	return n.Close()
+}
+
+// Crash takes the peer off the network without a goodbye, and ends it. What it has
+// kept stays, unless lose says that its disk is gone too.
+func (p *Peer) Crash(lose bool) error {
+	p.mu.Lock()
+	n, nic := p.node, p.nic
+	p.node = nil
+	p.mu.Unlock()
+	if n == nil {
+		return errors.New("crash: peer does not run")
+	}
+	nic.Crash()
+	err := n.Close()
+	if lose {
+		p.mu.Lock()
+		p.forget()
+		p.mu.Unlock()
+	}
+	return err
+}
+
+// SetLine changes the peer's line from now on.
+func (p *Peer) SetLine(l fabric.Line) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.o.Line = l
+	if p.nic != nil {
+		p.nic.SetLine(l)
+	}
+}
+
+// Since is the time since the network began.
+func (p *Peer) Since() time.Duration { return p.net.Age() }
