@@ -65,7 +65,7 @@ func (d *DHT) sweep(ctx context.Context, c *core) {
 func (d *DHT) startSweeper(c *core) (*provider.SweepingProvider, error) {
 	return provider.New(
 		provider.WithHost(d.host),
-		provider.WithRouter(c),
+		provider.WithRouter(prompt{c}),
 		provider.WithMessageSender(c.MessageSender()),
 		provider.WithSelfAddrs(c.FilteredAddrs),
 		provider.WithAddLocalRecord(func(ctx context.Context, h multihash.Multihash) error {
@@ -105,6 +105,18 @@ func (d *DHT) schedule(sent []entry) {
 	if err := s.AddToSchedule(hashes...); err != nil {
 		d.log.Warn("schedule reprovide", "count", len(sent), "error", err)
 	}
+}
+
+// prompt is the router of the reprovider, which waits a second after an error of
+// its router, even that of being closed, with its closer waiting for a mutex.
+type prompt struct{ *core }
+
+func (p prompt) GetClosestPeers(ctx context.Context, key string) ([]peer.ID, error) {
+	peers, err := p.core.GetClosestPeers(ctx, key)
+	if ctx.Err() != nil {
+		return nil, nil // nobody reads it any more
+	}
+	return peers, err
 }
 
 // uncancelled is a datastore for the reprovider, whose Close cancels its
