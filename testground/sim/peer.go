@@ -201,6 +201,13 @@ func (p *Peer) Crash(lose bool) error {
 	return err
 }
 
+// SetBootstrap names the peers by which p joins when it starts.
+func (p *Peer) SetBootstrap(by []*Peer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.o.Bootstrap = by
+}
+
 // SetLine changes the peer's line from now on.
 func (p *Peer) SetLine(l fabric.Line) {
 	p.mu.Lock()

@@ -1,0 +1,143 @@
+package scenario
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	nodegossip "github.com/p2pnode/p2pnode/gossip"
+	"github.com/p2pnode/p2pnode/testground/sim"
+)
+
+const (
+	meshTime      = 15 * time.Second // for meshes to form
+	spreadTimeMax = 15 * time.Second // of the last message
+)
+
+// gossip: messages to all, and how they spread.
+var gossip = Scenario{
+	Name: "gossip", Doc: "messages to all peers, and how they spread", Peers: 100,
+	TimeMax: time.Hour,
+	Params: []Param{
+		{"degree", "10", "connections of each peer, at least"},
+		{"messages", "20", "published, one a second, by random peers"},
+		{"size", "1024", "bytes of a message"},
+	},
+	Run: runGossip,
+}
+
+func runGossip(ctx context.Context, r *Run) error {
+	degree, messages, size := r.Int("degree"), r.Int("messages"), r.Int("size")
+	if err := r.Populate(); err != nil {
+		return err
+	}
+	peers := r.Net.Peers()
+	r.Net.Warm(peers)
+	if err := r.Start(ctx, peers); err != nil {
+		return err
+	}
+	if err := r.Net.Connect(ctx, r.Net.Regular(peers, degree)); err != nil {
+		return err
+	}
+	g := &spread{r: r, sent: make(map[int]time.Time), hops: make(map[int]map[peer.ID]int)}
+	listening, stop := context.WithCancel(ctx)
+	var listeners sync.WaitGroup
+	defer listeners.Wait()
+	defer stop()
+	topics := make([]*nodegossip.Topic, len(peers))
+	err := sim.Each(ctx, peers, func(ctx context.Context, p *sim.Peer) error {
+		topic, err := p.Node().Gossip().Join("news", nil)
+		if err != nil {
+			return err
+		}
+		topics[p.Number()] = topic
+		s, err := topic.Subscribe()
+		if err == nil {
+			listeners.Go(func() { g.listen(listening, p, s) })
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	time.Sleep(meshTime)
+	r.Logf("%d peers listen", len(peers))
+	for m := range messages {
+		from := r.Net.Rand().IntN(len(peers))
+		if err := topics[from].Publish(ctx, g.message(m, size, peers[from])); err != nil {
+			return fmt.Errorf("publish message %d: %w", m, err)
+		}
+		time.Sleep(time.Second)
+	}
+	time.Sleep(spreadTimeMax)
+	return g.check(messages, len(peers))
+}
+
+// spread follows messages.
+type spread struct {
+	r *Run
+
+	mu   sync.Mutex // guards the following
+	sent map[int]time.Time
+	hops map[int]map[peer.ID]int
+}
+
+// message notes that a message is sent now.
+func (g *spread) message(number, size int, from *sim.Peer) []byte {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.sent[number] = time.Now()
+	g.hops[number] = map[peer.ID]int{from.ID(): 0}
+	text := binary.LittleEndian.AppendUint32(nil, uint32(number))
+	return append(text, make([]byte, max(0, size-len(text)))...)
+}
+
+// listen notes what p hears, until ctx ends.
+func (g *spread) listen(ctx context.Context, p *sim.Peer, s *nodegossip.Subscription) {
+	defer s.Close()
+	for {
+		m, err := s.Next(ctx)
+		if err != nil || len(m.Data) < 4 {
+			return
+		}
+		g.heard(p, int(binary.LittleEndian.Uint32(m.Data)), m.Via)
+	}
+}
+
+func (g *spread) heard(p *sim.Peer, number int, via peer.ID) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	hops := g.hops[number]
+	if _, known := hops[p.ID()]; known || hops == nil {
+		return // its own
+	}
+	at := g.r.Net.Age()
+	// Whoever passed it on may not have told its own reader yet.
+	if before, known := hops[via]; known {
+		hops[p.ID()] = before + 1
+		g.r.Measure.Add("hops", at, p.Number(), float64(before+1))
+	} else {
+		hops[p.ID()] = -1
+	}
+	g.r.Measure.Add("delivery_time_s", at, p.Number(), time.Since(g.sent[number]).Seconds())
+}
+
+// check fails unless everyone has heard everything.
+func (g *spread) check(messages, peers int) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	missing := 0
+	for m := range messages {
+		missing += peers - len(g.hops[m])
+	}
+	all := messages * (peers - 1)
+	g.r.Logf("%d of %d deliveries", all-missing, all)
+	if missing > 0 {
+		return fmt.Errorf("gossip: %d of %d deliveries are missing", missing, all)
+	}
+	return nil
+}
