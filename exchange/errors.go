@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/ipfs/go-cid"
 
@@ -46,12 +47,21 @@ func (e *NotFoundError) Error() string {
 	switch e.Reason.Phase {
 	case PhaseUndialable:
 		what = plural(e.Reason.Undialable, "provider") + " undialable"
+		if e.Reason.DialErr != nil {
+			what += ": " + firstLine(e.Reason.DialErr)
+		}
 	case PhaseRefused:
 		what = plural(e.Reason.Providers, "provider") + " found, none of which has it"
 	case PhaseStalled:
 		what = fmt.Sprintf("stalled: %s, %d undialable", plural(e.Reason.Providers, "provider"), e.Reason.Undialable)
 	}
 	return fmt.Sprintf("fetch %s: %s (%s asked)", e.Cid, what, plural(e.Reason.Asked, "peer"))
+}
+
+// firstLine leaves out the list of addresses that an error of a dial goes on with.
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }
 
 func plural(n int, thing string) string {

@@ -2,8 +2,10 @@ package exchange
 
 import (
 	"context"
+	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2pnode/p2pnode/exchange/swap"
@@ -49,11 +51,30 @@ func (x *Exchange) dial(ctx context.Context, p peer.ID) {
 	case <-ctx.Done():
 		return
 	}
-	connect, cancel := context.WithTimeout(ctx, dialTime)
-	defer cancel()
-	if err := x.host.Connect(connect, peer.AddrInfo{ID: p}); err != nil {
+	err := x.connect(ctx, p)
+	if err != nil {
 		x.log.Debug("dial provider", "peer", p, "err", err)
 	}
 	x.post(ctx, refresh{p})
-	x.post(ctx, swap.DialFailed{Peer: p}) // of no effect if refresh found it up
+	x.post(ctx, swap.DialFailed{Peer: p, Err: err}) // of no effect if refresh found it up
+}
+
+// connect tries once more when it fails at once: the peer may have dialled too, or
+// somebody has tried a moment ago and libp2p will not for a while.
+func (x *Exchange) connect(ctx context.Context, p peer.ID) error {
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	began := time.Now()
+	err := x.host.Connect(ctx, peer.AddrInfo{ID: p})
+	if err == nil || time.Since(began) > dialAgainDelay || len(x.host.Peerstore().Addrs(p)) == 0 {
+		return err
+	}
+	pause := time.NewTimer(dialAgainDelay)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+		return x.host.Connect(network.WithForceDirectDial(ctx, "exchange"), peer.AddrInfo{ID: p})
+	case <-ctx.Done():
+		return err
+	}
 }

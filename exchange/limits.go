@@ -34,10 +34,12 @@ const (
 	expectTime  = 3 * time.Minute
 	prefixesMax = 64 // kinds of CID that one peer is asked for
 
-	openTime  = 10 * time.Second // to open a stream
-	dialTime  = 15 * time.Second
-	findTime  = time.Minute
-	flushTime = 10 * time.Second // to store what is left when Run ends
+	openTime = 10 * time.Second // to open a stream
+	dialTime = 15 * time.Second
+	// dialAgainDelay is how soon a dial that was refused at once is tried again.
+	dialAgainDelay = 500 * time.Millisecond
+	findTime       = time.Minute
+	flushTime      = 10 * time.Second // to store what is left when Run ends
 
 	putsMax       = 4       // Puts under way
 	putSizeMax    = 8 << 20 // bytes in one Put

@@ -110,7 +110,8 @@ const (
 // Reason says why a want was given up.
 type Reason struct {
 	Phase      Phase
-	Providers  int // peers that the search named
-	Undialable int // of these, peers that could not be connected to
-	Asked      int // peers that were asked
+	Providers  int   // peers that the search named
+	Undialable int   // of these, peers that could not be connected to
+	DialErr    error // of the last of these
+	Asked      int   // peers that were asked
 }

@@ -108,7 +108,10 @@ type (
 		Err error // nil if the search ran to its end
 	}
 	// DialFailed ends a Dial in vain; PeerUp ends it well.
-	DialFailed struct{ Peer peer.ID }
+	DialFailed struct {
+		Peer peer.ID
+		Err  error
+	}
 	// Wake means that the time that Next told has come.
 	Wake struct{}
 )

@@ -31,6 +31,7 @@ type hunt struct {
 	nextSearch time.Time
 	providers  map[peer.ID]struct{}
 	undialable int
+	dialErr    error // of the last of them
 	dialing    int
 	lastHope   time.Time // when a peer was last expected to answer
 }
@@ -208,7 +209,7 @@ func (m *Machine) maybeFail(w *want, open, fresh int) bool {
 	if m.o.Search && h.searches < searchesMax || m.now.Sub(h.lastHope) < graceTime {
 		return false
 	}
-	reason := Reason{Phase: PhaseNoProviders, Providers: len(h.providers), Undialable: h.undialable}
+	reason := Reason{Phase: PhaseNoProviders, Providers: len(h.providers), Undialable: h.undialable, DialErr: h.dialErr}
 	hushed := m.unheard(w)
 	for _, a := range w.asks {
 		if a.state != provider {

@@ -165,7 +165,7 @@ func (m *Machine) handle(e Event) {
 	case Found:
 		m.found(e)
 	case DialFailed:
-		m.dialFailed(e.Peer)
+		m.dialFailed(e)
 	}
 }
 

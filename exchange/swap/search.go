@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
-	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // Limits of searches.
@@ -121,16 +120,17 @@ func (m *Machine) dial(e Provider, w *want, sr *search) {
 	}
 }
 
-func (m *Machine) dialFailed(id peer.ID) {
-	d := m.dials[id]
+func (m *Machine) dialFailed(e DialFailed) {
+	d := m.dials[e.Peer]
 	if d == nil {
 		return
 	}
-	delete(m.dials, id)
+	delete(m.dials, e.Peer)
 	for _, c := range d.wants {
 		if w := m.wants[c]; w != nil && w.hunt != nil {
 			w.hunt.dialing--
 			w.hunt.undialable++
+			w.hunt.dialErr = e.Err
 			m.pursue(w)
 		}
 	}

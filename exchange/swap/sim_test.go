@@ -235,7 +235,7 @@ func (n *node) do(a swap.Action) {
 	case swap.Dial:
 		n.s.after(n.rtt, func() {
 			if o := n.s.byID[a.Peer]; o == nil || o.offline {
-				n.step(swap.DialFailed(a))
+				n.step(swap.DialFailed{Peer: a.Peer})
 			} else {
 				n.s.connect(n, o)
 			}
