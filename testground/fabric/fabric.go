@@ -16,6 +16,8 @@ package fabric
 
 import (
 	"container/heap"
+	"crypto/sha256"
+	"hash"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
@@ -50,6 +52,7 @@ type Fabric struct {
 	nics   map[netip.Addr]*NIC
 	cuts   map[[2]int]Cut
 	closed bool
+	trace  hash.Hash
 }
 
 // New makes a network. Close it after its hosts.
@@ -64,6 +67,7 @@ func New(o Options) *Fabric {
 		o: o, wake: make(chan struct{}, 1), done: make(chan struct{}), over: make(chan struct{}),
 		rng:  rand.New(rand.NewPCG(o.Seed, 0)),
 		nics: make(map[netip.Addr]*NIC), cuts: make(map[[2]int]Cut),
+		trace: sha256.New(),
 	}
 	go f.run()
 	return f

@@ -209,6 +209,7 @@ func (c *conn) arrive(fr frame, now time.Time) {
 		c.held = append(c.held, fr)
 		return
 	}
+	c.nic.f.note(now, c.nic.addr, to.addr, fr)
 	size := wireSize(len(fr.data))
 	to.traffic.BytesIn += int64(size)
 	to.traffic.PacketsIn += int64(packets(len(fr.data)))

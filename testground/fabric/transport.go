@@ -175,6 +175,7 @@ func (d *dial) accept(now time.Time, to *NIC) {
 	d.t.port = max(d.t.port+1, ephemeral)
 	near := netip.AddrPortFrom(from.addr, d.t.port)
 	c, r := f.newConn(d.t, l.t, multiaddr(near), multiaddr(d.to))
+	f.note(now, from.addr, to.addr, frame{kind: traceConn, stream: uint64(d.to.Port())})
 	l.backlog = append(l.backlog, r)
 	l.ready.Signal()
 	f.at(back, func(time.Time) {

@@ -1,0 +1,90 @@
+package det
+
+// patch is one change to a file of package runtime. The anchor stands in the file
+// exactly once, or the file is not the one the change was made for.
+type patch struct {
+	file   string
+	anchor string
+	with   string
+}
+
+// patches are all changes, in the order in which they are applied.
+func patches() []patch {
+	return []patch{
+		// The process's own seed: of hashes, and of what is drawn before Seed.
+		{"rand.go", "\tglobalRand.state.Init(*seed)\n", "\t*seed = [32]byte{'t', 'e', 's', 't', 'g', 'r', 'o', 'u', 'n', 'd'}\n\tglobalRand.state.Init(*seed)\n"},
+		// Maps, math/rand, select, timers: one generator for the bubble, another for
+		// the rest, which wakes when the machine likes.
+		{"rand.go", "\tmp := getg().m\n\tc := &mp.chacha8\n", "\treturn testgroundRand()\n\tmp := getg().m\n\tc := &mp.chacha8\n"},
+		{"rand.go", "//go:linkname maps_rand internal/runtime/maps.rand\n", generators + "//go:linkname maps_rand internal/runtime/maps.rand\n"},
+
+		// Which of several ready channels a select takes.
+		{"select.go", "\t\tj := cheaprandn(uint32(norder + 1))\n", "\t\tj := randn(uint32(norder + 1))\n"},
+
+		// Which of several timers of the same time is first.
+		{"time.go", "\t\t\tt.rand = cheaprand()\n", "\t\t\tt.rand = uint32(rand())\n"},
+
+		// A mutex is handed over in another way to those who have waited for a
+		// millisecond of the machine's time.
+		{"sema.go", "func internal_sync_nanotime() int64 {\n", "func internal_sync_nanotime() int64 {\n\tif bubble := getg().bubble; bubble != nil {\n\t\treturn bubble.now\n\t}\n"},
+
+		// Nobody is preempted for having run too long by the machine's clock.
+		{"proc.go", "const haveSysmon = GOARCH != \"wasm\"\n", "const haveSysmon = false\n"},
+		// One queue, in order: whether a goroutine is next does not depend on how
+		// many others, of the runtime's own, have run before.
+		{"proc.go", "\tif pp.schedtick%61 == 0 && !sched.runq.empty() {\n", "\tif false && !sched.runq.empty() {\n"},
+		{"proc.go", "func runqput(pp *p, gp *g, next bool) {\n", "func runqput(pp *p, gp *g, next bool) {\n\ttestgroundPut(gp)\n\treturn\n"},
+	}
+}
+
+// generators is what the changes call.
+const generators = `// testground holds the states of generators. GOMAXPROCS is 1.
+var testground struct {
+	bubble  uint64
+	outside uint64
+	order   uint64
+	fuzz    bool
+}
+
+//go:nosplit
+func testgroundNext(state *uint64) uint64 {
+	*state += 0x9e3779b97f4a7c15 // splitmix64
+	x := *state
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+//go:nosplit
+func testgroundRand() uint64 {
+	if gp := getg(); gp.bubble != nil {
+		return testgroundNext(&testground.bubble)
+	}
+	return testgroundNext(&testground.outside)
+}
+
+// testgroundPut makes gp the last to run; one in eight of those in a bubble, if
+// the schedule has a seed, the first.
+func testgroundPut(gp *g) {
+	lock(&sched.lock)
+	if testground.fuzz && gp.bubble != nil && testgroundNext(&testground.order)%8 == 0 {
+		globrunqputhead(gp)
+	} else {
+		globrunqput(gp)
+	}
+	unlock(&sched.lock)
+}
+
+//go:linkname testgroundSeed
+func testgroundSeed(seed, schedule uint64) {
+	testground.bubble, testground.order = seed, ^seed
+	testground.fuzz = schedule != 0
+	if testground.fuzz {
+		testground.bubble, testground.order = schedule, ^schedule
+	}
+}
+
+//go:linkname testgroundState
+func testgroundState() uint64 { return testground.bubble }
+
+`

@@ -1,0 +1,33 @@
+//go:build simdet
+
+package det
+
+import (
+	"runtime"
+	"testing"
+	"testing/cryptotest"
+	_ "unsafe" // for go:linkname
+)
+
+// Exact tells whether this program has the patched runtime.
+const Exact = true
+
+//go:linkname testgroundSeed runtime.testgroundSeed
+func testgroundSeed(seed, schedule uint64)
+
+//go:linkname testgroundState runtime.testgroundState
+func testgroundState() uint64
+
+// Seed makes all that follows in the test's bubbles depend on seed alone. With
+// schedule other than 0, the order in which goroutines run, and what the runtime
+// draws, depend on that instead: the same network under another schedule. Call it
+// right before the bubble. Without the patched runtime it does nothing.
+func Seed(t *testing.T, seed, schedule uint64) {
+	runtime.GC() // the first starts goroutines, and others wait for them
+	cryptotest.SetGlobalRandom(t, seed)
+	testgroundSeed(seed, schedule)
+}
+
+// State is that of the bubble's random generator: it differs if anything has drawn
+// once more or less.
+func State() uint64 { return testgroundState() }
