@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"sync"
@@ -36,22 +37,30 @@ type Recorder struct {
 	series  map[string][]Point
 	values  int
 	dropped int
+	graphs  []Graph
+
+	onValue func(string, Point)
+	onGraph func(Graph)
 }
 
 // New makes an empty recorder.
 func New() *Recorder { return &Recorder{series: make(map[string][]Point)} }
 
 // Add notes a value of a series. Names are lower-case with underscores, the unit
-// last: find_time_s.
+// last: find_time_s. What is no number is dropped.
 func (r *Recorder) Add(name string, at time.Duration, peer int, value float64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.values >= ValuesMax {
+	if r.values >= ValuesMax || math.IsNaN(value) || math.IsInf(value, 0) {
 		r.dropped++
 		return
 	}
 	r.values++
-	r.series[name] = append(r.series[name], Point{at, peer, value})
+	p := Point{at, peer, value}
+	r.series[name] = append(r.series[name], p)
+	if r.onValue != nil {
+		r.onValue(name, p)
+	}
 }
 
 // Dropped is how many values did not fit.
@@ -119,10 +128,13 @@ func (r *Recorder) Summaries() []Summary {
 	return all
 }
 
+// columns are those of the CSV.
+var columns = []string{"series", "time_s", "peer", "value"}
+
 // WriteCSV writes every value: series, seconds, peer, value.
 func (r *Recorder) WriteCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
-	out.Write([]string{"series", "time_s", "peer", "value"}) // Error tells
+	out.Write(columns) // Error tells
 	for _, name := range r.Names() {
 		for _, p := range r.Points(name) {
 			out.Write([]string{
