@@ -24,6 +24,9 @@ const (
 	handshakeTrips = 2
 	// dialTimeout is how long a dial waits for an answer.
 	dialTimeout = 15 * time.Second
+	// retryFirst is when a dial without an answer is tried again, each time after
+	// twice as long.
+	retryFirst = time.Second
 	// backlogMax is how many connections may wait to be accepted.
 	backlogMax = 128
 	// ephemeral is the first port of dialers.
@@ -118,11 +121,14 @@ func (t *Transport) Dial(ctx context.Context, addr ma.Multiaddr, p peer.ID) (tra
 
 // dial is a connection in the making.
 type dial struct {
+	tries int
 	t     *Transport
 	to    netip.AddrPort
 	peer  peer.ID
 	done  chan struct{}
 	given bool // up
+	// answered means that the other end has got the first packet.
+	answered bool
 	conn  *conn
 	err   error
 }
@@ -132,12 +138,17 @@ func (d *dial) end(c *conn, err error) {
 	close(d.done)
 }
 
-// begin sends the first packet.
+// begin sends the first packet, and again while there is no answer, as TCP does.
 func (d *dial) begin(now time.Time) {
 	f := d.t.nic.f
+	if d.t.nic.dead || d.given || d.answered {
+		return
+	}
+	f.at(now.Add(retryFirst<<d.tries), d.begin)
+	d.tries++
 	to := f.nics[d.to.Addr()]
-	if d.t.nic.dead || to == nil {
-		return // no answer, ever
+	if to == nil {
+		return
 	}
 	f.at(now.Add(f.delay(d.t.nic, to)), func(now time.Time) { d.knock(now, to) })
 }
@@ -145,9 +156,10 @@ func (d *dial) begin(now time.Time) {
 // knock is the first packet at the other end.
 func (d *dial) knock(now time.Time, to *NIC) {
 	f, from := d.t.nic.f, d.t.nic
-	if to.dead || to.line.NoInbound || f.cut(from, to) != Open {
+	if to.dead || to.line.NoInbound || f.cut(from, to) != Open || d.answered {
 		return
 	}
+	d.answered = true
 	back := now.Add(f.delay(to, from))
 	if to.listeners[d.to.Port()] == nil {
 		f.at(back, func(time.Time) { d.end(nil, errRefused) })

@@ -50,7 +50,7 @@ var lineParams = []Param{
 
 // All lists the scenarios.
 func All() []Scenario {
-	return []Scenario{bootstrap, gossip}
+	return []Scenario{bootstrap, churn, flashCrowd, freeRide, gossip, nat, partition, region, restart, slow}
 }
 
 // Find returns the scenario of that name, or an error that names the nearest.
