@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"runtime/pprof"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	ds "github.com/ipfs/go-datastore"
@@ -53,9 +56,12 @@ type Peer struct {
 	region int
 	o      PeerOptions
 
+	// node is the running one. It is read without mu: Start holds that for as long
+	// as a node takes to open, and whoever waits for a mutex stops a bubble's time.
+	node atomic.Pointer[node.Node]
+
 	mu      sync.Mutex // guards the following
 	nic     *fabric.NIC
-	node    *node.Node
 	store   *blockstore.Mem
 	state   ds.Batching
 	traffic *Traffic
@@ -110,11 +116,7 @@ func (p *Peer) Addr() string { return fmt.Sprintf("%s/p2p/%s", p.listen(), p.id)
 func (p *Peer) listen() string { return fmt.Sprintf("/ip4/%s/tcp/%d", p.addr, port) }
 
 // Node is the running node, nil if the peer does not run.
-func (p *Peer) Node() *node.Node {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.node
-}
+func (p *Peer) Node() *node.Node { return p.node.Load() }
 
 // NIC is the peer's end of the network, nil until it has run.
 func (p *Peer) NIC() *fabric.NIC {
@@ -134,7 +136,7 @@ func (p *Peer) Traffic() *Traffic {
 func (p *Peer) Start(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.node != nil {
+	if p.node.Load() != nil {
 		return fmt.Errorf("start %s: it runs", p)
 	}
 	conns, err := connmgr.NewConnManager(connsLow, connsHigh)
@@ -163,18 +165,24 @@ func (p *Peer) Start(ctx context.Context) error {
 	for _, b := range p.o.Bootstrap {
 		o.Bootstrap = append(o.Bootstrap, b.Addr())
 	}
-	if p.node, err = node.Open(ctx, o); err != nil {
+	var n *node.Node
+	labelled(ctx, p, func(ctx context.Context) { n, err = node.Open(ctx, o) })
+	if err != nil {
 		return fmt.Errorf("start %s: %w", p, err)
 	}
+	p.node.Store(n)
 	return nil
+}
+
+// labelled runs f so that a trace, and a profile, name the peer in the goroutines
+// that f starts.
+func labelled(ctx context.Context, p *Peer, f func(context.Context)) {
+	pprof.Do(ctx, pprof.Labels("peer", strconv.Itoa(p.number)), f)
 }
 
 // Stop closes the node in order.
 func (p *Peer) Stop() error {
-	p.mu.Lock()
-	n := p.node
-	p.node = nil
-	p.mu.Unlock()
+	n := p.node.Swap(nil)
 	if n == nil {
 		return nil
 	}
@@ -184,14 +192,11 @@ func (p *Peer) Stop() error {
 // Crash takes the peer off the network without a goodbye, and ends it. What it has
 // kept stays, unless lose says that its disk is gone too.
 func (p *Peer) Crash(lose bool) error {
-	p.mu.Lock()
-	n, nic := p.node, p.nic
-	p.node = nil
-	p.mu.Unlock()
+	n := p.node.Swap(nil)
 	if n == nil {
 		return errors.New("crash: peer does not run")
 	}
-	nic.Crash()
+	p.NIC().Crash()
 	err := n.Close()
 	if lose {
 		p.mu.Lock()

@@ -111,9 +111,11 @@ func Each(ctx context.Context, peers []*Peer, f func(context.Context, *Peer) err
 	var tasks sync.WaitGroup
 	for i, p := range peers {
 		tasks.Go(func() {
-			if err := f(ctx, p); err != nil {
-				errs[i] = fmt.Errorf("%s: %w", p, err)
-			}
+			labelled(ctx, p, func(ctx context.Context) {
+				if err := f(ctx, p); err != nil {
+					errs[i] = fmt.Errorf("%s: %w", p, err)
+				}
+			})
 		})
 	}
 	tasks.Wait()
