@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // Limits of searches.
@@ -18,8 +19,11 @@ const (
 	dialsMax     = 64                     // dials under way or waiting
 )
 
-// search is a Find under way, and the sessions that profit from it.
-type search struct{ sessions []*session }
+// search is a Find under way, what it is for, and the sessions that profit from it.
+type search struct {
+	wants    []cid.Cid
+	sessions []*session
+}
 
 // dial is a Dial under way, and what for.
 type dial struct {
@@ -37,11 +41,15 @@ func (m *Machine) maybeSearch(w *want, open, fresh int) {
 		return
 	}
 	h.searching = true
-	sr := m.searches[w.cid]
+	c := w.target()
+	sr := m.searches[c]
 	if sr == nil {
 		sr = &search{}
-		m.searches[w.cid] = sr
-		m.do(Find{Cid: w.cid})
+		m.searches[c] = sr
+		m.do(Find{Cid: c})
+	}
+	if !slices.Contains(sr.wants, w.cid) {
+		sr.wants = append(sr.wants, w.cid)
 	}
 	for _, s := range w.sessions {
 		if !slices.Contains(sr.sessions, s) {
@@ -50,16 +58,31 @@ func (m *Machine) maybeSearch(w *want, open, fresh int) {
 	}
 }
 
+// target is what to search for: the block itself, and if nobody provides that, what
+// its session began with. Often only the root of a file is provided.
+func (w *want) target() cid.Cid {
+	if w.hunt.searches > 0 && len(w.hunt.providers) == 0 {
+		return w.sessions[0].root
+	}
+	return w.cid
+}
+
 func (m *Machine) found(e Found) {
-	delete(m.searches, e.Cid)
-	w := m.wants[e.Cid]
-	if w == nil || w.hunt == nil {
+	sr := m.searches[e.Cid]
+	if sr == nil {
 		return
 	}
-	w.hunt.searching = false
-	w.hunt.searches++
-	w.hunt.nextSearch = m.now.Add(m.jitter(searchPause << (w.hunt.searches - 1)))
-	m.pursue(w)
+	delete(m.searches, e.Cid)
+	for _, c := range sr.wants {
+		w := m.wants[c]
+		if w == nil || w.hunt == nil {
+			continue
+		}
+		w.hunt.searching = false
+		w.hunt.searches++
+		w.hunt.nextSearch = m.now.Add(m.jitter(searchPause << (w.hunt.searches - 1)))
+		m.pursue(w)
+	}
 }
 
 // leaveSearches stops what was searched for the session alone.
@@ -82,36 +105,50 @@ func (m *Machine) provider(e Provider) {
 	if sr == nil {
 		return
 	}
-	w := m.wants[e.Cid]
-	if w != nil && w.hunt != nil {
-		if _, known := w.hunt.providers[e.Peer]; known {
-			return
+	var fresh []cid.Cid // wants for which the peer was not named yet
+	stale := false
+	for _, c := range sr.wants {
+		w := m.wants[c]
+		if w == nil {
+			continue
 		}
-		w.hunt.providers[e.Peer] = struct{}{}
+		if w.hunt != nil {
+			if _, known := w.hunt.providers[e.Peer]; known {
+				stale = true
+				continue
+			}
+			w.hunt.providers[e.Peer] = struct{}{}
+		}
+		fresh = append(fresh, c)
+	}
+	if stale && len(fresh) == 0 {
+		return
 	}
 	if r := m.peers[e.Peer]; r != nil {
-		m.named(r, []cid.Cid{e.Cid}, sr.sessions)
+		m.named(r, fresh, sr.sessions)
 	} else {
-		m.dial(e, w, sr)
+		m.dial(e.Peer, fresh, sr)
 	}
 	if len(sr.sessions) > 0 && !slices.ContainsFunc(sr.sessions, func(s *session) bool { return len(s.members) < providersMax }) {
 		m.do(StopFind{Cid: e.Cid})
 	}
 }
 
-func (m *Machine) dial(e Provider, w *want, sr *search) {
-	d := m.dials[e.Peer]
+func (m *Machine) dial(id peer.ID, cids []cid.Cid, sr *search) {
+	d := m.dials[id]
 	if d == nil {
 		if len(m.dials) >= dialsMax {
 			return
 		}
 		d = &dial{}
-		m.dials[e.Peer] = d
-		m.do(Dial{Peer: e.Peer})
+		m.dials[id] = d
+		m.do(Dial{Peer: id})
 	}
-	if w != nil && w.hunt != nil && !slices.Contains(d.wants, e.Cid) {
-		w.hunt.dialing++
-		d.wants = append(d.wants, e.Cid)
+	for _, c := range cids {
+		if w := m.wants[c]; w.hunt != nil && !slices.Contains(d.wants, c) {
+			w.hunt.dialing++
+			d.wants = append(d.wants, c)
+		}
 	}
 	for _, s := range sr.sessions {
 		if !slices.Contains(d.sessions, s) {

@@ -32,6 +32,7 @@ const (
 // session is a group of wants that the same peers can probably serve.
 type session struct {
 	id      uint64
+	root    cid.Cid // the first that was wanted: who has it probably has the rest
 	wants   map[*want]struct{}
 	retry   []*want // to be asked for again: before all others
 	ready   []*want // to be asked for, oldest first

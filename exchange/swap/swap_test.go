@@ -159,6 +159,26 @@ func TestLateSeed(t *testing.T) {
 	s.took(get, s.now)
 }
 
+// TestOnlyRootProvided: the providers of a file's root have the leaves too, though
+// nobody provides these, and the root itself came from a peer that has no more.
+func TestOnlyRootProvided(t *testing.T) {
+	for seed := range uint64(8) {
+		s := newSim(t, seed)
+		get, partial, full := s.node(50*ms, 100*mbps, true), s.node(5*ms, 100*mbps, false), s.node(50*ms, 100*mbps, false)
+		root, leaves := s.blocks(1, 1000, partial, full), s.blocks(64, 4<<10, full)
+		s.providers[root[0]] = []peer.ID{full.id}
+		s.connect(get, partial)
+		get.want(1, root...)
+		s.run(time.Minute, get.done)
+		began := s.now
+		get.want(1, leaves...)
+		s.run(time.Minute, get.done)
+		if took := s.took(get, began); took > 5*time.Second {
+			t.Errorf("seed %d: took %v", seed, took)
+		}
+	}
+}
+
 // TestKeptWants: who asks before we have the block is told when we do.
 func TestKeptWants(t *testing.T) {
 	s := newSim(t, 6)

@@ -93,6 +93,9 @@ func (w *want) forget(r *remote) {
 func (m *Machine) want(e Want) {
 	s := m.session(e.Session)
 	for _, c := range e.Cids {
+		if !s.root.Defined() {
+			s.root = c
+		}
 		w := m.wants[c]
 		if w == nil {
 			m.seq++
