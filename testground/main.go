@@ -2,7 +2,11 @@
 // virtual time, and measures them.
 //
 //	go run ./testground list
-//	go run ./testground run bootstrap -peers 300 -seed 7 -set uplink=20mbit
+//	go run ./testground run bootstrap -peers 300 -seed 7 -set uplink=20mbit -report out.html
+//	go run ./testground soak -minutes 10
+//
+// Each run is a process of its own, which tells this one all that it measures as it
+// goes: what ends it, be it a panic in one peer, does not take the report away.
 package main
 
 import (
@@ -13,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -31,41 +36,90 @@ const (
 // main runs everything as a test, because only a test may enter a synctest bubble.
 // Package testing must not see the arguments.
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	args := os.Args[1:]
 	os.Args = os.Args[:1]
 	testing.Init()
 	testing.Main(func(_, _ string) (bool, error) { return true, nil }, []testing.InternalTest{{
-		Name: "testground", F: func(t *testing.T) { os.Exit(command(ctx, t, args, os.Stdout, os.Stderr)) },
+		Name: "testground", F: func(t *testing.T) { os.Exit(program(t, args)) },
 	}}, nil, nil)
 }
 
-func command(ctx context.Context, t *testing.T, args []string, out, errs io.Writer) int {
-	if len(args) == 0 {
-		fmt.Fprintln(errs, "testground: want a command: list or run")
+// program is a run in its own process, or whatever the user wants.
+func program(t *testing.T, args []string) int {
+	if len(args) > 0 && args[0] == childCommand {
+		return child(t, args[1:], os.Stdout, os.Stderr)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	self, err := os.Executable()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "testground:", err)
+		return exitFailed
+	}
+	c := cli{out: os.Stdout, errs: os.Stderr, child: []string{self, childCommand}, terminal: isTerminal(os.Stderr)}
+	return c.command(ctx, args)
+}
+
+// cli is what commands need of the world.
+type cli struct {
+	out, errs io.Writer
+	child     []string // begins the command line of a run's process
+	terminal  bool     // errs is one
+}
+
+type action struct {
+	name, doc string
+	do        func(cli, context.Context, []string) error
+}
+
+func actions() []action {
+	return []action{
+		{"list", "the scenarios and their parameters", cli.list},
+		{"run", "SCENARIO: run it, with -peers, -seed, -set name=value, -report FILE.html; -h lists more", cli.run},
+		{"replay", "RUN: run once more what a folder or its run.json holds", cli.replay},
+		{"compare", "A B: two runs, or more, side by side", cli.compare},
+		{"soak", "random runs for -minutes, until one fails", cli.soak},
+	}
+}
+
+func (c cli) command(ctx context.Context, args []string) int {
+	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" {
+		c.usage()
 		return exitUsage
 	}
-	var err error
-	switch args[0] {
-	case "list":
-		err = list(out)
-	case "run":
-		err = runCommand(ctx, t, args[1:], out, errs)
-	default:
-		err = usageError{fmt.Errorf("no command %q; did you mean %s?", args[0], scenario.Nearest(args[0], []string{"list", "run"}))}
+	var names []string
+	for _, a := range actions() {
+		if a.name == args[0] {
+			return c.exit(ctx, a.do(c, ctx, args[1:]))
+		}
+		names = append(names, a.name)
 	}
+	return c.exit(ctx, usageError{fmt.Errorf("no command %q; did you mean %s?", args[0], scenario.Nearest(args[0], names))})
+}
+
+func (c cli) usage() {
+	fmt.Fprintln(c.errs, "testground runs networks of p2pnode's own nodes in virtual time.")
+	fmt.Fprintln(c.errs)
+	for _, a := range actions() {
+		fmt.Fprintf(c.errs, "    %-8s %s\n", a.name, a.doc)
+	}
+}
+
+func (c cli) exit(ctx context.Context, err error) int {
 	var usage usageError
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, flag.ErrHelp): // package flag has told
 		return exitUsage
+	}
+	fmt.Fprintln(c.errs, "testground:", err)
+	switch {
 	case errors.As(err, &usage):
-		fmt.Fprintln(errs, "testground:", err)
 		return exitUsage
+	case ctx.Err() != nil:
+		return exitInterrupted
 	default:
-		fmt.Fprintln(errs, "testground:", err)
 		return exitFailed
 	}
 }
@@ -73,12 +127,49 @@ func command(ctx context.Context, t *testing.T, args []string, out, errs io.Writ
 // usageError is a mistake on the command line.
 type usageError struct{ error }
 
-func list(out io.Writer) error {
+func (e usageError) Unwrap() error { return e.error }
+
+func (c cli) list(_ context.Context, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("list: unexpected %q", args[0])}
+	}
 	for _, s := range scenario.All() {
-		fmt.Fprintf(out, "%-12s %s\n", s.Name, s.Doc)
+		fmt.Fprintf(c.out, "%-16s %s (%d peers)\n", s.Name, s.Doc, s.Peers)
 		for _, p := range s.AllParams() {
-			fmt.Fprintf(out, "    %-12s %-8s %s\n", p.Name, p.Default, p.Doc)
+			fmt.Fprintf(c.out, "    %-12s %-8s %s\n", p.Name, p.Default, p.Doc)
 		}
 	}
 	return nil
+}
+
+// parse reads flags that stand before, between or behind other arguments, which it
+// returns.
+func (c cli) parse(flags *flag.FlagSet, args []string) ([]string, error) {
+	flags.SetOutput(io.Discard) // of one mistake, one line
+	var rest []string
+	for {
+		switch err := flags.Parse(args); {
+		case errors.Is(err, flag.ErrHelp):
+			fmt.Fprintf(c.errs, "Flags of testground %s:\n", flags.Name())
+			flags.SetOutput(c.errs)
+			flags.PrintDefaults()
+			return nil, err
+		case err != nil:
+			return nil, usageError{fmt.Errorf("%s: %s", flags.Name(), suggest(flags, err.Error()))}
+		case flags.NArg() == 0:
+			return rest, nil
+		}
+		rest, args = append(rest, flags.Arg(0)), flags.Args()[1:]
+	}
+}
+
+// suggest adds the flag that was probably meant.
+func suggest(flags *flag.FlagSet, text string) string {
+	name, ok := strings.CutPrefix(text, "flag provided but not defined: -")
+	if !ok {
+		return text
+	}
+	var names []string
+	flags.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	return fmt.Sprintf("no flag -%s; did you mean -%s?", name, scenario.Nearest(name, names))
 }

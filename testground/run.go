@@ -6,163 +6,150 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
+	"path/filepath"
+	"strconv"
 	"strings"
-	"syscall"
-	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/p2pnode/p2pnode/testground/measure"
-	"github.com/p2pnode/p2pnode/testground/scenario"
-	"github.com/p2pnode/p2pnode/testground/sim"
+	"github.com/p2pnode/p2pnode/testground/report"
 )
 
-// job is one run as it was ordered.
-type job struct {
-	scenario scenario.Scenario
-	peers    int
-	seed     uint64
-	values   map[string]string
+// outputs say where a run is kept.
+type outputs struct {
+	dir    string // run.json, series.csv and trace.txt; none if empty
+	report string // HTML; none if empty
+	force  bool   // without an estimate of memory
 }
 
-// outcome is what came of a job.
-type outcome struct {
-	Scenario string            `json:"scenario"`
-	Peers    int               `json:"peers"`
-	Seed     uint64            `json:"seed"`
-	Params   map[string]string `json:"params"`
-	Error    string            `json:"error,omitempty"`
-	TimeS    float64           `json:"time_s"` // of the network
-	WallS    float64           `json:"wall_s"`
-	CPUS     float64           `json:"cpu_s"`
-	PeakMB   float64           `json:"peak_mb"`
-	Measures []measure.Summary `json:"measures"`
-
-	recorder *measure.Recorder
+func (o *outputs) flags(set *flag.FlagSet) {
+	set.StringVar(&o.dir, "out", "", "`folder` for run.json and series.csv")
+	set.StringVar(&o.report, "report", "", "`file` for a page with plots")
+	set.BoolVar(&o.force, "force", false, "run even if memory may not be enough")
 }
 
-func runCommand(ctx context.Context, t *testing.T, args []string, out, errs io.Writer) error {
-	j, err := parseJob(args, errs)
-	if err != nil {
-		return err
+// check finds out before a run, not after it, that there is nowhere to write to.
+func (o outputs) check() error {
+	if o.dir != "" {
+		if err := os.MkdirAll(o.dir, 0o777); err != nil {
+			return usageError{fmt.Errorf("-out: %w", err)}
+		}
 	}
-	o := bubble(ctx, t, j, errs)
-	fmt.Fprintf(out, "%s, %d peers, seed %d: %.0f s of the network in %.1f s (%.1f×), %.1f CPU s, %.0f MB\n\n",
-		o.Scenario, o.Peers, o.Seed, o.TimeS, o.WallS, o.TimeS/max(o.WallS, 0.001), o.CPUS, o.PeakMB)
-	if err := measure.WriteTable(out, o.Measures); err != nil {
-		return err
-	}
-	if o.Error != "" {
-		return fmt.Errorf("%s\nonce more: go run ./testground run %s", o.Error, j)
+	if o.report != "" {
+		if err := measure.WriteFile(o.report, func(io.Writer) error { return nil }); err != nil {
+			return usageError{fmt.Errorf("-report: %w", err)}
+		}
 	}
 	return nil
 }
 
-// String is the command line of the job.
-func (j job) String() string {
-	s := fmt.Sprintf("%s -peers %d -seed %d", j.scenario.Name, j.peers, j.seed)
-	for _, name := range slices.Sorted(maps.Keys(j.values)) {
-		s += fmt.Sprintf(" -set %s=%s", name, j.values[name])
-	}
-	return s
-}
-
-func parseJob(args []string, errs io.Writer) (job, error) {
-	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
-		return job{}, usageError{errors.New("run: want a scenario; testground list has them")}
-	}
-	s, err := scenario.Find(args[0])
+func (c cli) run(ctx context.Context, args []string) error {
+	j, err := findJob("run", args)
 	if err != nil {
-		return job{}, usageError{err}
+		return err
 	}
-	j := job{scenario: s, values: make(map[string]string)}
-	flags := flag.NewFlagSet("run "+s.Name, flag.ContinueOnError)
-	flags.SetOutput(errs)
-	flags.IntVar(&j.peers, "peers", s.Peers, "how many")
-	flags.Uint64Var(&j.seed, "seed", 1, "of all random choices")
-	flags.Func("set", "parameter as name=value; may be repeated", func(text string) error {
-		name, value, ok := strings.Cut(text, "=")
-		if !ok {
-			return errors.New("want name=value")
+	var o outputs
+	var seeds string
+	jobs := 1
+	set := flag.NewFlagSet("run", flag.ContinueOnError)
+	j.flags(set)
+	o.flags(set)
+	set.StringVar(&seeds, "seeds", "", "`range` of seeds, such as 1..20, instead of one: a run for each")
+	set.IntVar(&jobs, "jobs", 1, "with -seeds: runs at once")
+	if strings.HasPrefix(args[0], "-") {
+		_, err := c.parse(set, args)
+		return err
+	}
+	rest, err := c.parse(set, args[1:])
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		return usageError{fmt.Errorf("run: unexpected %q", rest[0])}
+	}
+	if seeds != "" {
+		from, to, err := parseSeeds(seeds)
+		if err != nil {
+			return err
 		}
-		j.values[name] = value
+		return c.runSeeds(ctx, j, o, from, to, jobs)
+	}
+	return c.runOne(ctx, j, o)
+}
+
+// runOne runs a job and keeps it.
+func (c cli) runOne(ctx context.Context, j job, o outputs) error {
+	if err := errors.Join(j.check(), o.check()); err != nil {
+		return err
+	}
+	if !o.force {
+		if err := enoughMemory(j, 1, availableMB()); err != nil {
+			return err
+		}
+	}
+	run, trace := c.supervised(ctx, j, c.progress(j))
+	fmt.Fprintf(c.out, "%s, %d peers, seed %d: %.0f s of the network in %.1f s (%.1f×), %.1f CPU s, %.0f MB\n\n",
+		run.Scenario, run.Peers, run.Seed, run.TimeS, run.WallS, run.TimeS/max(run.WallS, 0.001), run.CPUS, run.PeakMB)
+	err := measure.WriteTable(c.out, run.Measures)
+	return errors.Join(failure(run), err, o.keep(run, trace))
+}
+
+// failure is what a run has found, and how it is found once more.
+func failure(run report.Run) error {
+	switch run.Result {
+	case measure.Passed:
 		return nil
-	})
-	switch err := flags.Parse(args[1:]); {
-	case errors.Is(err, flag.ErrHelp):
-		return job{}, err
-	case err != nil:
-		return job{}, usageError{err}
-	case flags.NArg() > 0:
-		return job{}, usageError{fmt.Errorf("run: unexpected %q", flags.Arg(0))}
-	case j.peers < 2:
-		return job{}, usageError{errors.New("run: want 2 peers at least")}
-	}
-	_, err = scenario.NewRun(s, nil, j.peers, j.values)
-	if err != nil {
-		return job{}, usageError{err}
-	}
-	return j, nil
-}
-
-// bubble runs a job in virtual time.
-func bubble(ctx context.Context, t *testing.T, j job, log io.Writer) outcome {
-	o := outcome{Scenario: j.scenario.Name, Peers: j.peers, Seed: j.seed, Params: j.values}
-	began := wallTime()
-	// The bubble cannot be told from outside, and has nothing to keep.
-	defer context.AfterFunc(ctx, func() { os.Exit(exitInterrupted) })()
-	synctest.Test(t, func(t *testing.T) { j.run(t.Context(), &o, log, began) })
-	o.WallS = (wallTime() - began).Seconds()
-	o.CPUS, o.PeakMB = used()
-	if o.recorder != nil {
-		o.Measures = o.recorder.Summaries()
-	}
-	return o
-}
-
-// run is the job inside of the bubble.
-func (j job) run(ctx context.Context, o *outcome, log io.Writer, began time.Duration) {
-	net := sim.New(sim.Config{Seed: j.seed})
-	r, err := scenario.NewRun(j.scenario, net, j.peers, j.values)
-	if err != nil {
-		o.Error = err.Error()
-		net.Close()
-		return
-	}
-	o.recorder, o.Params = r.Measure, r.Values()
-	r.Logf = func(format string, args ...any) {
-		fmt.Fprintf(log, "%8.1fs  %s (%.1f s of the clock)\n", net.Age().Seconds(), fmt.Sprintf(format, args...), (wallTime() - began).Seconds())
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, j.scenario.TimeMax, fmt.Errorf("%s has not ended after %v", j.scenario.Name, j.scenario.TimeMax))
-	defer cancel()
-	err = j.scenario.Run(ctx, r)
-	if err == nil {
-		err = r.Check()
-	}
-	o.TimeS = net.Age().Seconds()
-	if err := errors.Join(err, net.Close()); err != nil {
-		o.Error = err.Error()
+	case measure.Interrupted:
+		return errors.New("interrupted; what was measured until then is kept")
+	case measure.Panicked:
+		who := "a goroutine of no peer in particular"
+		if run.Peer != "" {
+			who = run.Peer
+		}
+		return fmt.Errorf("%s, after %.0f s of the network: %s\n%s\nonce more: %s", who, run.TimeS, run.Error, run.Trace, run.Command)
+	default:
+		return fmt.Errorf("%s\nonce more: %s", run.Error, run.Command)
 	}
 }
 
-// wallTime is the machine's clock, which a bubble does not stop.
-func wallTime() time.Duration {
-	var tv syscall.Timeval
-	if syscall.Gettimeofday(&tv) != nil {
-		return 0 // it has no way to fail
+// keep writes a run, whatever came of it.
+func (o outputs) keep(run report.Run, trace string) error {
+	var errs []error
+	if o.dir != "" {
+		errs = append(errs, measure.Save(o.dir, run.Run, run.Values))
+		name := filepath.Join(o.dir, "trace.txt")
+		if run.Trace != "" {
+			errs = append(errs, os.WriteFile(name, []byte(trace), 0o666))
+		} else if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err) // of a run before this one
+		}
 	}
-	return time.Duration(tv.Nano())
+	if o.report != "" {
+		errs = append(errs, draw(o.report, run))
+	}
+	return errors.Join(errs...)
 }
 
-// used is the processor time of the process, in seconds, and its memory at most,
-// in MB.
-func used() (cpuS, peakMB float64) {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0, 0
-	}
-	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9, float64(u.Maxrss) / 1000
+func draw(name string, runs ...report.Run) error {
+	return measure.WriteFile(name, func(w io.Writer) error { return report.Write(w, runs...) })
 }
+
+// parseSeeds reads 1..20, or one number.
+func parseSeeds(text string) (from, to uint64, err error) {
+	first, last, isRange := strings.Cut(text, "..")
+	if !isRange {
+		last = first
+	}
+	from, errFrom := strconv.ParseUint(first, 10, 64)
+	to, errTo := strconv.ParseUint(last, 10, 64)
+	switch {
+	case errFrom != nil || errTo != nil:
+		return 0, 0, usageError{fmt.Errorf("-seeds: %q is not a range such as 1..20", text)}
+	case to < from || to-from >= seedsMax:
+		return 0, 0, usageError{fmt.Errorf("-seeds: %s has %d seeds, want 1 to %d", text, int64(to-from)+1, seedsMax)}
+	}
+	return from, to, nil
+}
+
+// seedsMax is how many runs one command makes.
+const seedsMax = 10_000

@@ -36,7 +36,9 @@ type Run struct {
 	Set      map[string]string `json:"set,omitempty"`    // parameters that were given
 	Params   map[string]string `json:"params,omitempty"` // all of them
 	LimitS   float64           `json:"limit_s,omitempty"`
-	Command  string            `json:"command"` // that runs it once more
+	Exact    bool              `json:"exact,omitempty"`    // with a runtime that the seed decides
+	Schedule uint64            `json:"schedule,omitempty"` // of goroutines, if not the seed's own
+	Command  string            `json:"command"`            // that runs it once more
 
 	Result string `json:"result"`
 	Error  string `json:"error,omitempty"`

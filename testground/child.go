@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/p2pnode/p2pnode/testground/det"
+	"github.com/p2pnode/p2pnode/testground/measure"
+	"github.com/p2pnode/p2pnode/testground/scenario"
+	"github.com/p2pnode/p2pnode/testground/sim"
+)
+
+const (
+	// childCommand is the command by which a run's process is started.
+	childCommand = "child"
+
+	// graceTime is how long a run may take to end after it was told to, in the
+	// network's time.
+	graceTime = 10 * time.Minute
+
+	tickTime = time.Second            // of the network
+	tellTime = 100 * time.Millisecond // of the clock
+	// settledTime is how long all peers have run when the first picture is taken.
+	settledTime = 15 * time.Second
+)
+
+// child is a run's process: it runs a job in a bubble, and tells its parent.
+func child(t *testing.T, args []string, out, errs io.Writer) int {
+	// An interrupt is for the parent, which ends this process.
+	signal.Ignore(os.Interrupt)
+	j, err := parseJob(args, errs)
+	if err != nil {
+		fmt.Fprintln(errs, "testground:", err)
+		return exitUsage
+	}
+	det.Seed(t, j.seed, j.schedule)
+	synctest.Test(t, func(t *testing.T) { j.run(t.Context(), &teller{to: out}) })
+	return exitOK
+}
+
+// run is the job inside of the bubble.
+func (j job) run(ctx context.Context, tell *teller) {
+	net := sim.New(sim.Config{Seed: j.seed})
+	r, err := scenario.NewRun(j.scenario, net, j.peers, j.values)
+	if err != nil {
+		tell.event(event{End: true, Error: errors.Join(err, net.Close()).Error()})
+		return
+	}
+	r.Measure.Follow(tell.value, func(g measure.Graph) { tell.event(event{At: net.Age(), Graph: &g}) })
+	r.Logf = func(format string, args ...any) {
+		tell.event(event{At: net.Age(), Text: fmt.Sprintf(format, args...)})
+	}
+	limit := j.scenario.TimeMax
+	if j.limit > 0 {
+		limit = j.limit
+	}
+	watching, stop := context.WithCancel(ctx)
+	var tasks sync.WaitGroup
+	w := watch{net: net, run: r, tell: tell, limit: limit + graceTime}
+	tasks.Go(func() { w.loop(watching) })
+
+	over := fmt.Errorf("%s has not ended after %v of the network", j.scenario.Name, limit)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, over)
+	err = j.scenario.Run(ctx, r)
+	if ctx.Err() != nil && err != nil {
+		err = fmt.Errorf("%w: %w", over, err)
+	}
+	cancel()
+	if err == nil {
+		err = r.Check()
+	}
+	at := net.Age()
+	if len(r.Measure.Graphs()) < 2 {
+		r.Measure.AddGraph(graphOf(net, "at the end"))
+	}
+	err = errors.Join(err, net.Close())
+	stop()
+	tasks.Wait()
+	end := event{At: at, End: true}
+	if err != nil {
+		end.Error = err.Error()
+	}
+	tell.event(end)
+}
+
+// watch tells how far a run is, and ends one that does not end.
+type watch struct {
+	net   *sim.Network
+	run   *scenario.Run
+	tell  *teller
+	limit time.Duration
+}
+
+func (w watch) loop(ctx context.Context) {
+	tick := time.NewTicker(tickTime)
+	defer tick.Stop()
+	told, upSince, pictured := time.Duration(0), time.Duration(-1), false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		at, up := w.net.Age(), len(w.net.Up())
+		if at > w.limit {
+			w.tell.event(event{At: at, End: true, Error: fmt.Sprintf("the scenario does not end: %v after it was to, it is still there", graceTime)})
+			os.Exit(exitFailed)
+		}
+		// Most run, for some may never: those that are down from the start.
+		if !pictured && up*10 >= w.run.Peers*9 {
+			if upSince < 0 {
+				upSince = at
+			}
+			if pictured = at-upSince >= settledTime; pictured && len(w.run.Measure.Graphs()) == 0 {
+				w.run.Measure.AddGraph(graphOf(w.net, "all have started"))
+			}
+		}
+		// What is exact must not depend on the clock, not even in what it draws.
+		if now := wallTime(); det.Exact || now-told >= tellTime {
+			told = now
+			w.tell.event(event{At: at, Up: up})
+		}
+	}
+}
+
+// graphOf is who is connected to whom now. Peers' groups are their regions.
+func graphOf(net *sim.Network, name string) measure.Graph {
+	g := measure.Graph{Name: name, TimeS: net.Age().Seconds()}
+	number := make(map[string]int)
+	peers := net.Peers()
+	for _, p := range peers {
+		number[p.ID().String()] = p.Number()
+	}
+	seen := make(map[[2]int]bool)
+	for i, p := range peers {
+		n := p.Node()
+		if n == nil {
+			g.Group = append(g.Group, -1)
+			continue
+		}
+		g.Group = append(g.Group, p.Region())
+		for _, other := range n.Peers() {
+			k, known := number[other.ID]
+			if pair := [2]int{min(i, k), max(i, k)}; known && !seen[pair] {
+				seen[pair] = true
+				g.Edges = append(g.Edges, pair)
+			}
+		}
+	}
+	return g
+}
+
+// wallTime is the machine's clock, which a bubble does not stop.
+func wallTime() time.Duration {
+	var tv syscall.Timeval
+	if syscall.Gettimeofday(&tv) != nil {
+		return 0 // it has no way to fail
+	}
+	return time.Duration(tv.Nano())
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/p2pnode/p2pnode/testground/measure"
+	"github.com/p2pnode/p2pnode/testground/scenario"
+)
+
+// job is one run as it was ordered.
+type job struct {
+	scenario scenario.Scenario
+	peers    int
+	seed     uint64
+	values   map[string]string
+	limit    time.Duration // of the network's time; 0: the scenario's own
+
+	exact    bool   // with a runtime that the seed decides
+	schedule uint64 // of goroutines, if not 0: needs exact
+}
+
+// args is the command line of the job, without the command.
+func (j job) args() []string {
+	a := []string{j.scenario.Name, "-peers", strconv.Itoa(j.peers), "-seed", strconv.FormatUint(j.seed, 10)}
+	for _, name := range slices.Sorted(maps.Keys(j.values)) {
+		a = append(a, "-set", name+"="+j.values[name])
+	}
+	if j.limit > 0 {
+		a = append(a, "-limit", j.limit.String())
+	}
+	if j.exact {
+		a = append(a, "-det")
+	}
+	if j.schedule != 0 {
+		a = append(a, "-schedule", strconv.FormatUint(j.schedule, 10))
+	}
+	return a
+}
+
+// String is a command that runs the job.
+func (j job) String() string {
+	text := "go run ./testground run"
+	for _, a := range j.args() {
+		if strings.ContainsAny(a, " \t\n'\"\\$`*?&|;<>()[]{}~#!") || a == "" {
+			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+		text += " " + a
+	}
+	return text
+}
+
+// flags are those that say what is run.
+func (j *job) flags(set *flag.FlagSet) {
+	set.IntVar(&j.peers, "peers", j.scenario.Peers, "how many `peers`")
+	set.Uint64Var(&j.seed, "seed", 1, "of all random choices")
+	set.DurationVar(&j.limit, "limit", 0, "most `time` of the network (default the scenario's: "+j.scenario.TimeMax.String()+")")
+	set.BoolVar(&j.exact, "det", false, "the same run to the bit for a seed, with a patched Go runtime")
+	set.Uint64Var(&j.schedule, "schedule", 0, "with -det: `seed` of the order of goroutines")
+	set.Func("set", "parameter as `name=value`; may be repeated", func(text string) error {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok {
+			return errors.New("want name=value")
+		}
+		j.values[name] = value
+		return nil
+	})
+}
+
+// findJob begins a job by the name of its scenario.
+func findJob(command string, args []string) (job, error) {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") && args[0] != "-h" && args[0] != "-help" && args[0] != "--help" {
+		return job{}, usageError{fmt.Errorf("%s: want a scenario; testground list has them", command)}
+	}
+	name := args[0]
+	if strings.HasPrefix(name, "-") { // help, which is of any
+		name = scenario.All()[0].Name
+	}
+	s, err := scenario.Find(name)
+	if err != nil {
+		return job{}, usageError{err}
+	}
+	return job{scenario: s, values: make(map[string]string)}, nil
+}
+
+// check refuses a job that cannot be run.
+func (j job) check() error {
+	switch {
+	case j.peers < 2:
+		return usageError{fmt.Errorf("%s: %d peers, want 2 at least", j.scenario.Name, j.peers)}
+	case j.peers > peersMax:
+		return usageError{fmt.Errorf("%s: %d peers, want %d at most", j.scenario.Name, j.peers, peersMax)}
+	case j.limit < 0:
+		return usageError{fmt.Errorf("%s: a limit of %v, want more than 0", j.scenario.Name, j.limit)}
+	case j.schedule != 0 && !j.exact:
+		return usageError{errors.New("-schedule needs -det")}
+	}
+	if _, err := scenario.NewRun(j.scenario, nil, j.peers, j.values); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+// peersMax is how many addresses there are for peers.
+const peersMax = 50_000
+
+// jobOf is the job that a saved run was.
+func jobOf(run measure.Run) (job, error) {
+	s, err := scenario.Find(run.Scenario)
+	if err != nil {
+		return job{}, err
+	}
+	j := job{
+		scenario: s, peers: run.Peers, seed: run.Seed, values: make(map[string]string),
+		limit: time.Duration(run.LimitS * float64(time.Second)), exact: run.Exact, schedule: run.Schedule,
+	}
+	maps.Copy(j.values, run.Set)
+	return j, j.check()
+}
+
+// record is the job as run.json has it, before it has run.
+func (j job) record() measure.Run {
+	run := measure.Run{
+		Scenario: j.scenario.Name, Peers: j.peers, Seed: j.seed, Set: j.values, LimitS: j.limit.Seconds(),
+		Exact: j.exact, Schedule: j.schedule, Command: j.String(), Versions: versions(),
+	}
+	if r, err := scenario.NewRun(j.scenario, nil, j.peers, j.values); err == nil {
+		run.Params = r.Values()
+	}
+	return run
+}
+
+// parseJob reads a whole job and nothing else.
+func parseJob(args []string, errs io.Writer) (job, error) {
+	j, err := findJob(childCommand, args)
+	if err != nil {
+		return job{}, err
+	}
+	set := flag.NewFlagSet(childCommand, flag.ContinueOnError)
+	set.SetOutput(errs)
+	j.flags(set)
+	if err := set.Parse(args[1:]); err != nil {
+		return job{}, err
+	}
+	return j, j.check()
+}

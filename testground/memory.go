@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// What a run takes, in MB, as measured with bootstrap and gossip of 25 to 400 peers:
+// some for the process, some for each peer, and most for each connection's end, of
+// which the connection manager lets a peer have no more than connsCold for long.
+const (
+	baseMB     = 50
+	peerMB     = 1.5
+	connMB     = 0.073
+	connsCold  = 160 // where all meet all, as in a network that grows from few
+	connsWarm  = 40  // where they know one another from before
+	coldPeers  = 300 // up to which join=auto is cold
+	reserve    = 0.9 // of what is available may be taken
+	unlimited  = 1 << 60
+	megabyte   = 1e6
+	cgroupMax  = "/sys/fs/cgroup/memory.max"
+	cgroupUsed = "/sys/fs/cgroup/memory.current"
+)
+
+// estimateMB is how much memory a job takes, roughly.
+func (j job) estimateMB() float64 {
+	conns := connsWarm
+	for _, p := range j.scenario.AllParams() {
+		if p.Name != "join" {
+			continue
+		}
+		how := p.Default
+		if v, given := j.values["join"]; given {
+			how = v
+		}
+		if how == "cold" || how == "auto" && j.peers <= coldPeers {
+			conns = connsCold
+		}
+	}
+	n := float64(j.peers)
+	return baseMB + n*(peerMB+connMB*min(n-1, float64(conns)))
+}
+
+// enoughMemory refuses jobs that at once take more than there is, with the numbers.
+func enoughMemory(j job, atOnce int, availableMB float64) error {
+	need := j.estimateMB() * float64(atOnce)
+	if need <= availableMB*reserve {
+		return nil
+	}
+	what := fmt.Sprintf("%d peers", j.peers)
+	if atOnce > 1 {
+		what = fmt.Sprintf("%d runs at once of %s", atOnce, what)
+	}
+	return usageError{fmt.Errorf("%s take about %.0f MB, and %.0f MB are available; -force tries it", what, need, availableMB)}
+}
+
+// availableMB is how much memory this process and its children may still take. Where
+// nobody tells, it is without limit.
+func availableMB() float64 {
+	free := float64(unlimited)
+	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
+		free = memAvailableMB(string(text))
+	}
+	most, errMost := readNumber(cgroupMax)
+	used, errUsed := readNumber(cgroupUsed)
+	if errMost == nil && errUsed == nil {
+		free = min(free, (most-used)/megabyte)
+	}
+	return free
+}
+
+func memAvailableMB(meminfo string) float64 {
+	for line := range strings.Lines(meminfo) {
+		words := strings.Fields(line)
+		if len(words) == 3 && words[0] == "MemAvailable:" {
+			if kb, err := strconv.ParseFloat(words[1], 64); err == nil {
+				return kb * 1024 / megabyte
+			}
+		}
+	}
+	return unlimited
+}
+
+func readNumber(name string) (float64, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseFloat(strings.TrimSpace(string(text)), 64) // "max" is none
+}
