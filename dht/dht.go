@@ -83,6 +83,7 @@ type DHT struct {
 	fresh      fresh
 	refreshing chan struct{} // holds a token while a refresh is wanted
 	refreshed  atomic.Int64  // Unix seconds
+	joinEnd    atomic.Int64  // Unix nanoseconds; until then a first peer is expected
 	running    atomic.Bool
 	counts     counts
 

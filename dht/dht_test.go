@@ -184,6 +184,21 @@ func TestNoPeersIsSaidAtOnce(t *testing.T) {
 	}
 }
 
+// TestFindWhileJoining: who asks in the first moment is not told that nobody is there.
+func TestFindWhileJoining(t *testing.T) {
+	nodes := swarm(t, 4, dht.Options{})
+	owner, c := nodes[1], cidOf(t, "there")
+	if err := owner.Provide(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "provide", func() bool { return owner.Stats().Provided == 1 })
+	n := start(t, dht.Options{Bootstrap: []peerInfo{nodes[0].info()}})
+	until(t, "start", func() bool { return n.Stats().Mode == "server" })
+	if found := n.find(t, c); len(found) != 1 || found[0].ID != owner.host.ID() {
+		t.Errorf("found %v", found)
+	}
+}
+
 func TestEarlyBreakLeaksNothing(t *testing.T) {
 	nodes := swarm(t, 6, dht.Options{})
 	c := cidOf(t, "popular")

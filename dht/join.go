@@ -23,6 +23,10 @@ const (
 	// connected are dialled.
 	tableLow = 10
 
+	// joinTimeMax is for how long a lookup waits for a first peer when the node has
+	// only just begun to dial those that it knows.
+	joinTimeMax = 10 * time.Second
+
 	bootstrapRetryMin = time.Second
 	bootstrapRetryMax = time.Minute
 )
@@ -37,6 +41,9 @@ func (d *DHT) join(ctx context.Context, c *core) {
 		d.log.Warn("start without routing-table snapshot", "error", err)
 	}
 	d.recall(c, snap.Peers)
+	if len(snap.Peers)+len(d.bootstrap) > 0 {
+		d.joinEnd.Store(time.Now().Add(joinTimeMax).UnixNano())
+	}
 	d.refreshed.Store(snap.Refreshed)
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
@@ -50,6 +57,18 @@ func (d *DHT) join(ctx context.Context, c *core) {
 	})
 	tasks.Go(func() { d.keepBootstrapped(ctx, c) })
 	tasks.Wait()
+}
+
+// awaitJoin gives a node that has only just started the time to find a first peer, so
+// that "no peers" is not said of a network that is there.
+func (d *DHT) awaitJoin(ctx context.Context, c *core) {
+	left := time.Until(time.Unix(0, d.joinEnd.Load()))
+	if left <= 0 || c.RoutingTable().Size() > 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	_ = waitPeers(ctx, c) // without one the lookup says so
 }
 
 // keepBootstrapped dials bootstrap peers while the table is low.

@@ -76,6 +76,7 @@ func (d *DHT) findProviders(ctx context.Context, c cid.Cid, found chan<- peer.Ad
 		return err
 	}
 	defer leave()
+	d.awaitJoin(ctx, k)
 	alone := k.RoutingTable().Size() == 0
 	send := func(p peer.AddrInfo) {
 		select {
@@ -235,6 +236,7 @@ func (d *DHT) lookup(ctx context.Context, f func(context.Context, *core) error) 
 		return err
 	}
 	defer leave()
+	d.awaitJoin(ctx, c)
 	err = f(ctx, c)
 	switch {
 	case err == nil:
