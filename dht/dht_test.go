@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,7 +16,9 @@ import (
 	ds "github.com/ipfs/go-datastore"
 	dssync "github.com/ipfs/go-datastore/sync"
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	ma "github.com/multiformats/go-multiaddr"
@@ -184,6 +187,17 @@ func TestNoPeersIsSaidAtOnce(t *testing.T) {
 	}
 }
 
+// late is a connection gater that lets nothing out until it is opened.
+type late struct{ open atomic.Bool }
+
+func (l *late) InterceptPeerDial(peer.ID) bool                                  { return l.open.Load() }
+func (l *late) InterceptAddrDial(peer.ID, ma.Multiaddr) bool                    { return true }
+func (l *late) InterceptAccept(network.ConnMultiaddrs) bool                     { return true }
+func (l *late) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
+func (l *late) InterceptSecured(network.Direction, peer.ID, network.ConnMultiaddrs) bool {
+	return true
+}
+
 // TestFindWhileJoining: who asks in the first moment is not told that nobody is there.
 func TestFindWhileJoining(t *testing.T) {
 	nodes := swarm(t, 4, dht.Options{})
@@ -192,8 +206,10 @@ func TestFindWhileJoining(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "provide", func() bool { return owner.Stats().Provided == 1 })
-	n := start(t, dht.Options{Bootstrap: []peerInfo{nodes[0].info()}})
+	way := new(late)
+	n := startWith(t, dht.Options{Bootstrap: []peerInfo{nodes[0].info()}}, libp2p.ConnectionGater(way))
 	until(t, "start", func() bool { return n.Stats().Mode == "server" })
+	time.AfterFunc(200*time.Millisecond, func() { way.open.Store(true) })
 	if found := n.find(t, c); len(found) != 1 || found[0].ID != owner.host.ID() {
 		t.Errorf("found %v", found)
 	}
