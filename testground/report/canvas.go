@@ -78,26 +78,38 @@ func newPlot(x, y string) *plot.Plot {
 	return p
 }
 
-// ticks are the default ones, fewer, with short numbers.
+// ticks are at round numbers, with short labels.
 type ticks struct{}
 
 func (ticks) Ticks(low, high float64) []plot.Tick {
-	all := plot.DefaultTicks{}.Ticks(low, high)
-	majors := 0
-	for _, t := range all {
-		if !t.IsMinor() {
-			majors++
-		}
+	step := stepOf(high - low)
+	if step == 0 {
+		return []plot.Tick{{Value: low, Label: number(low)}}
 	}
-	var kept []plot.Tick
-	for i := range all {
-		if all[i].IsMinor() || majors > ticksMax && i%2 == 1 {
-			continue
-		}
-		kept = append(kept, plot.Tick{Value: all[i].Value, Label: number(all[i].Value)})
+	var all []plot.Tick
+	for k := math.Ceil(low/step - 1e-9); k*step <= high+step*1e-9 && len(all) <= ticksMax; k++ {
+		all = append(all, plot.Tick{Value: k * step, Label: number(roundTo(k*step, step))})
 	}
-	return kept
+	return all
 }
+
+// stepOf is the round number of which ticksMax at most are in a span; 0 if there is
+// none.
+func stepOf(span float64) float64 {
+	if !(span > 0) || math.IsInf(span, 1) {
+		return 0
+	}
+	decade := math.Pow(10, math.Floor(math.Log10(span/ticksMax)))
+	for _, m := range []float64{1, 2, 5, 10} {
+		if span/(decade*m) <= ticksMax {
+			return decade * m
+		}
+	}
+	return 0
+}
+
+// roundTo takes away what floating point has added to a multiple of step.
+func roundTo(v, step float64) float64 { return math.Round(v/step)*step + 0 } // no −0
 
 // grid draws horizontal lines at the ticks.
 type grid struct{}

@@ -128,4 +128,5 @@ func fromZero(p *plot.Plot) {
 	if p.Y.Max <= p.Y.Min {
 		p.Y.Max = p.Y.Min + 1
 	}
+	p.Y.Max *= headroom
 }

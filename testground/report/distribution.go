@@ -15,6 +15,7 @@ import (
 
 const (
 	quantilesMax = 400  // points of a distribution that are drawn
+	headroom     = 1.05 // above what is highest
 	spreadMax    = 30.0 // of the values, from which on their axis is logarithmic
 )
 
@@ -126,9 +127,9 @@ func drawHistogram(name string, runs []Run) (figure, error) {
 		p.Add(bars)
 	}
 	p.NominalX(labels...)
-	p.X.Tick.Length, p.X.Width = 0, thin
+	p.X.Tick.Length, p.X.Tick.LineStyle.Width, p.X.Width = 4, 0, thin
 	p.X.Min, p.X.Max = -0.6, float64(len(numbers))-0.4
-	p.Y.Min = 0
+	p.Y.Min, p.Y.Max = 0, p.Y.Max*headroom
 	svg, err := render(p, width, height, "histogram of "+title)
 	return figure{Title: title, Caption: "share of all values", SVG: svg}, err
 }

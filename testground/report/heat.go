@@ -1,9 +1,10 @@
 package report
 
 import (
-	"fmt"
 	"image"
 	"image/color"
+	"math"
+	"strings"
 
 	"gonum.org/v1/plot/plotter"
 )
@@ -22,17 +23,14 @@ func drawHeat(name string, runs []Run, i int) (figure, error) {
 	r := runs[i]
 	cells := columns(r.Values.Points(name))
 	peers := 0
-	low, high := 0.0, 0.0
 	for _, c := range cells {
 		for _, p := range c {
-			peers, low, high = max(peers, p.Peer+1), min(low, p.Value), max(high, p.Value)
+			peers = max(peers, p.Peer+1)
 		}
 	}
+	low, high := extremes(name, runs)
 	if peers < 2 || len(cells) < samplesMin {
 		return figure{}, nil
-	}
-	if high == low {
-		high = low + 1
 	}
 	rows := min(peers, rowsMax)
 	img := image.NewNRGBA(image.Rect(0, 0, len(cells), rows))
@@ -63,6 +61,21 @@ func drawHeat(name string, runs []Run, i int) (figure, error) {
 	}
 	return figure{
 		Title: title, Caption: "each peer over time; clear where it did not run", SVG: svg,
-		Scale: &scale{fmt.Sprint(number(low), " ", unit), fmt.Sprint(number(high), " ", unit)},
+		Scale: &scale{strings.TrimSpace(number(low) + " " + unit), strings.TrimSpace(number(high) + " " + unit)},
 	}, err
+}
+
+// extremes are the lowest and the highest value in all runs, so that their colours
+// can be compared; they differ.
+func extremes(name string, runs []Run) (low, high float64) {
+	low, high = math.Inf(1), math.Inf(-1)
+	for _, r := range runs {
+		for _, p := range r.Values.Points(name) {
+			low, high = min(low, p.Value), max(high, p.Value)
+		}
+	}
+	if !(low < high) {
+		return low, low + 1
+	}
+	return low, high
 }

@@ -49,14 +49,15 @@ func drawGraph(g measure.Graph, runs []Run, run int) (figure, error) {
 	}
 	size := vg.Length(max(1.2, min(4, 260/float64(len(g.Group)))))
 	for i, group := range g.Group {
-		shade := solid(groupMark(group))
-		if group < 0 {
-			shade = solid(gridMark)
-		}
-		canvas.SetColor(shade)
 		var path vg.Path
 		path.Move(vg.Point{X: at[i].X + size, Y: at[i].Y})
 		path.Arc(at[i], size, 0, 2*math.Pi)
+		if group < 0 { // does not run
+			canvas.SetLineStyle(draw.LineStyle{Color: solid(mutedMark), Width: thin})
+			canvas.Stroke(path)
+			continue
+		}
+		canvas.SetColor(solid(groupMark(group)))
 		canvas.Fill(path)
 	}
 	svg, err := inline(c, "topology "+g.Name)
