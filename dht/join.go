@@ -15,10 +15,10 @@ import (
 
 const (
 	// dialsRunning is how many dials run at once while joining.
-	dialsRunning = 16
+	dialsRunning = 8
 	dialTimeout  = 10 * time.Second
 	// joinedPeers is how many answering peers of the snapshot are enough.
-	joinedPeers = 16
+	joinedPeers = 8
 	// tableLow is below how many peers in the table the bootstrappers that are not
 	// connected are dialled.
 	tableLow = 10

@@ -22,8 +22,8 @@ import (
 const (
 	// connsLow and connsHigh are the connections kept when too many are open,
 	// and how many are too many. Home routers track a few hundred at best.
-	connsLow  = 96
-	connsHigh = 160
+	connsLow  = 32
+	connsHigh = 96
 	// connGrace is how long a new connection is safe from being trimmed.
 	connGrace = 20 * time.Second
 	// quicDelay is the head start of TCP over QUIC on private addresses.

@@ -19,7 +19,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 
 	"github.com/p2pnode/p2pnode/blockstore"
 	"github.com/p2pnode/p2pnode/node"
@@ -30,9 +29,6 @@ const (
 	// networkName keeps the peers from any other network.
 	networkName = "sim"
 	port        = 4001
-	// connsLow and connsHigh are those of a daemon.
-	connsLow  = 96
-	connsHigh = 160
 )
 
 // PeerOptions say what a peer is like. The zero value is a perfect line, somewhere.
@@ -139,10 +135,6 @@ func (p *Peer) Start(ctx context.Context) error {
 	if p.node.Load() != nil {
 		return fmt.Errorf("start %s: it runs", p)
 	}
-	conns, err := connmgr.NewConnManager(connsLow, connsHigh)
-	if err != nil {
-		return fmt.Errorf("start %s: %w", p, err)
-	}
 	p.nic = p.net.fabric.NIC(p.addr, p.o.Line)
 	p.traffic = new(Traffic)
 	if err := p.remember(ctx); err != nil {
@@ -153,7 +145,7 @@ func (p *Peer) Start(ctx context.Context) error {
 		Store: p.store, State: p.state,
 		Logger: p.net.config.Logger.With("peer", p.number),
 		Libp2p: []libp2p.Option{
-			p.nic.Transport(), libp2p.Identity(p.key), libp2p.ConnectionManager(conns),
+			p.nic.Transport(), libp2p.Identity(p.key),
 			libp2p.BandwidthReporter(p.traffic),
 			// An address is known to all here, and what one process can hold is
 			// not for a peer to decide.
@@ -166,6 +158,7 @@ func (p *Peer) Start(ctx context.Context) error {
 		o.Bootstrap = append(o.Bootstrap, b.Addr())
 	}
 	var n *node.Node
+	var err error
 	labelled(ctx, p, func(ctx context.Context) { n, err = node.Open(ctx, o) })
 	if err != nil {
 		return fmt.Errorf("start %s: %w", p, err)
