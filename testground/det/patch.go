@@ -11,6 +11,7 @@ type patch struct {
 // patches are all changes, in the order in which they are applied.
 func patches() []patch {
 	return []patch{
+		{"rand.go", "\t\"internal/goarch\"\n", "\t\"internal/goarch\"\n\t\"internal/runtime/atomic\"\n"},
 		// The process's own seed: of hashes, and of what is drawn before Seed.
 		{"rand.go", "\tglobalRand.state.Init(*seed)\n", "\t*seed = [32]byte{'t', 'e', 's', 't', 'g', 'r', 'o', 'u', 'n', 'd'}\n\tglobalRand.state.Init(*seed)\n"},
 		// Maps, math/rand, select, timers: one generator for the bubble, another for
@@ -34,8 +35,35 @@ func patches() []patch {
 		// many others, of the runtime's own, have run before.
 		{"proc.go", "\tif pp.schedtick%61 == 0 && !sched.runq.empty() {\n", "\tif false && !sched.runq.empty() {\n"},
 		{"proc.go", "func runqput(pp *p, gp *g, next bool) {\n", "func runqput(pp *p, gp *g, next bool) {\n\ttestgroundPut(gp)\n\treturn\n"},
+
+		// Garbage is collected when all wait for time to pass: nobody can tell.
+		{"synctest.go", "\tfor {\n\t\tunlock(&bubble.mu)\n\t\tsystemstack(func() {\n", "\tfor {\n\t\tunlock(&bubble.mu)\n\t\ttestgroundCollect()\n\t\tsystemstack(func() {\n"},
+		// If it cannot wait so long, by the size of the heap and not by the clock.
+		{"mgcpacer.go", "\trunway := c.runway.Load()\n", "\trunway := uint64(0)\n"},
+
+		// How many threads there are depends on how fast the machine puts them to
+		// sleep. What they need is set aside at once, lest it moves what comes after:
+		// maps with keys that are pointers are in the order of addresses.
+		{"proc.go", "\tmp := &new(mPadded).m\n", "\tmp := &testground.ms.get(func() *mPadded { return new(mPadded) }).m\n"},
+		{"proc.go", "func malg(stacksize int32) *g {\n", systemStacks},
+		{"runtime2.go", "new(atomic.Pointer[m])", "testground.weak.get(func() *atomic.Pointer[m] { return new(atomic.Pointer[m]) })"},
 	}
 }
+
+// systemStacks tells the stacks of threads, which are the largest ever asked for,
+// from those of goroutines.
+const systemStacks = `func malg(stacksize int32) *g {
+	switch {
+	case stacksize > 16384:
+		return testground.signalStacks.get(func() *g { return testgroundMalg(stacksize) })
+	case stacksize == 16384:
+		return testground.stacks.get(func() *g { return testgroundMalg(stacksize) })
+	}
+	return testgroundMalg(stacksize)
+}
+
+func testgroundMalg(stacksize int32) *g {
+`
 
 // generators is what the changes call.
 const generators = `// testground holds the states of generators. GOMAXPROCS is 1.
@@ -44,6 +72,32 @@ var testground struct {
 	outside uint64
 	order   uint64
 	fuzz    bool
+
+	ms           testgroundPool[mPadded]
+	weak         testgroundPool[atomic.Pointer[m]]
+	stacks       testgroundPool[g]
+	signalStacks testgroundPool[g]
+}
+
+// testgroundPool holds what threads will need.
+type testgroundPool[T any] struct {
+	made bool
+	next int
+	all  [32]*T
+}
+
+func (p *testgroundPool[T]) get(make func() *T) *T {
+	if !p.made {
+		p.made = true
+		for i := range p.all {
+			p.all[i] = make()
+		}
+	}
+	if p.next == len(p.all) {
+		return make()
+	}
+	p.next++
+	return p.all[p.next-1]
 }
 
 //go:nosplit
@@ -73,6 +127,13 @@ func testgroundPut(gp *g) {
 		globrunqput(gp)
 	}
 	unlock(&sched.lock)
+}
+
+// testgroundCollect collects garbage if the heap has doubled.
+func testgroundCollect() {
+	if gcController.heapLive.Load() >= 2*gcController.heapMarked+4<<20 {
+		GC()
+	}
 }
 
 //go:linkname testgroundSeed

@@ -45,7 +45,7 @@ func Reexec(ctx context.Context, args []string) (code int, err error) {
 // Environ is the environment in which a patched program repeats itself, made from
 // another: one thread, and garbage collected while the world stands still.
 func Environ(from []string) []string {
-	debug := "gcstoptheworld=1,asyncpreemptoff=1"
+	debug := "gcstoptheworld=2,asyncpreemptoff=1,profstackdepth=0"
 	var env []string
 	for _, e := range from {
 		name, value, _ := strings.Cut(e, "=")

@@ -4,6 +4,7 @@ package det
 
 import (
 	"runtime"
+	"runtime/debug"
 	"testing"
 	"testing/cryptotest"
 	_ "unsafe" // for go:linkname
@@ -18,11 +19,16 @@ func testgroundSeed(seed, schedule uint64)
 //go:linkname testgroundState runtime.testgroundState
 func testgroundState() uint64
 
+// gcPercent has the runtime collect garbage by itself only if the network's time
+// does not move while very much of it is made.
+const gcPercent = 400
+
 // Seed makes all that follows in the test's bubbles depend on seed alone. With
 // schedule other than 0, the order in which goroutines run, and what the runtime
 // draws, depend on that instead: the same network under another schedule. Call it
 // right before the bubble. Without the patched runtime it does nothing.
 func Seed(t *testing.T, seed, schedule uint64) {
+	debug.SetGCPercent(gcPercent)
 	runtime.GC() // the first starts goroutines, and others wait for them
 	cryptotest.SetGlobalRandom(t, seed)
 	testgroundSeed(seed, schedule)

@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"testing"
 	"testing/synctest"
 
@@ -39,7 +40,9 @@ func main() {
 	testing.Main(func(_, _ string) (bool, error) { return true, nil }, []testing.InternalTest{{
 		Name: "probe", F: func(t *testing.T) {
 			det.Seed(t, *seed, *schedule)
+			mem("before")
 			synctest.Test(t, func(t *testing.T) { run(t, *name, *peers, *seed, values) })
+			mem("after")
 			os.Exit(0)
 		},
 	}}, nil, nil)
@@ -69,4 +72,10 @@ func run(t *testing.T, name string, peers int, seed uint64, values map[string]st
 	r.Measure.WriteCSV(os.Stdout)
 	fmt.Println("outcome", err, "closed", net.Close())
 	fmt.Printf("trace %x\nstate %016x\nage %v\n", net.Fabric().Trace(), det.State(), net.Age())
+}
+
+func mem(when string) {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	fmt.Fprintln(os.Stderr, when, m.Mallocs, m.Frees, m.HeapAlloc, m.NumGC, m.HeapInuse, m.StackInuse)
 }
