@@ -41,6 +41,8 @@ type session struct {
 	hunting int
 	leader  *want   // the hunting want that asks around for all
 	probed  cid.Cid // the last leader that is done: late answers still tell who is of use
+	review  alarm
+	reviews int // since there was nothing to want
 	dirty   bool
 	closed  bool
 }
@@ -58,6 +60,7 @@ func (m *Machine) session(id uint64) *session {
 	s := m.sessions[id]
 	if s == nil {
 		s = &session{id: id, wants: make(map[*want]struct{}), sizes: make(map[uint64]int)}
+		s.review.fire = func() { m.review(s) }
 		m.sessions[id] = s
 	}
 	return s
@@ -75,6 +78,7 @@ func (m *Machine) closeSession(id uint64) {
 		b.r.memberOf = slices.DeleteFunc(b.r.memberOf, func(o *session) bool { return o == s })
 	}
 	s.closed = true
+	m.alarms.stop(&s.review)
 	delete(m.sessions, id)
 	m.leaveSearches(s)
 }
@@ -152,6 +156,15 @@ func (s *session) size(codec uint64) int {
 		return leafUnknown
 	}
 	return nodeUnknown
+}
+
+// largest is what its largest blocks are taken for, in bytes.
+func (s *session) largest() int {
+	most := 0
+	for _, size := range s.sizes {
+		most = max(most, size)
+	}
+	return most
 }
 
 // estimate guesses the size of the block in bytes.
@@ -256,11 +269,12 @@ func (m *Machine) pick(w *want) (best *remote, hope bool) {
 // rescue gives the fastest peer what would arrive last, as long as that saves
 // much.
 func (m *Machine) rescue(s *session) {
+	size := s.largest() // or an idle peer that is slow, and near, would pass for the fastest
 	for range lookAheadMax {
 		var r *remote
 		for _, b := range s.members {
 			if b.r.blocks > 0 && b.r.stalled.IsZero() && b.reliable() &&
-				(r == nil || b.r.window.finish(b.r.out) < r.window.finish(r.out)) {
+				(r == nil || b.r.window.finish(b.r.out+size) < r.window.finish(r.out+size)) {
 				r = b.r
 			}
 		}

@@ -30,6 +30,8 @@ type sim struct {
 	byID  map[peer.ID]*node
 	trace hash.Hash
 	check bool
+	// progress has receivers told of messages that are on their way.
+	progress bool
 	// providers is what searches find.
 	providers map[cid.Cid][]peer.ID
 }
@@ -256,6 +258,9 @@ func (n *node) transmit(to peer.ID, size int, e swap.Received, sent func()) {
 	if n.free.Before(n.s.now) {
 		n.free = n.s.now
 	}
+	if n.s.progress {
+		n.progress(o, size, n.free.Sub(n.s.now)+(n.rtt+o.rtt)/4)
+	}
 	n.free = n.free.Add(time.Duration(float64(size) / n.up * float64(time.Second)))
 	left := n.free.Sub(n.s.now)
 	n.s.after(left, func() {
@@ -267,6 +272,20 @@ func (n *node) transmit(to peer.ID, size int, e swap.Received, sent func()) {
 			}
 		})
 	})
+}
+
+// progress tells the receiver every 20 ms how much more of a message came, which
+// begins to come after a delay.
+func (n *node) progress(to *node, size int, delay time.Duration) {
+	part := int(n.up * 0.02)
+	for got := part; got < size; got += part {
+		delay += 20 * time.Millisecond
+		n.s.after(delay, func() {
+			if to.links[n.id] {
+				to.step(swap.Receiving{Peer: n.id, Size: part})
+			}
+		})
+	}
 }
 
 // receive takes a message, honestly or not.

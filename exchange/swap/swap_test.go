@@ -2,6 +2,7 @@ package swap_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -68,6 +69,34 @@ func TestFourSeedsShareTheWork(t *testing.T) {
 	t.Logf("%v, limit %v: %.2f×; dups %d", took, limit, float64(took)/float64(limit), st.DupBlocks)
 	if took > limit*13/10 || st.DupBlocks > 1 {
 		t.Errorf("%v, limit %v; %d duplicates", took, limit, st.DupBlocks)
+	}
+}
+
+// TestSlowHolders: those who send without pause, but slowly, do not keep what a fast
+// one could deliver, nor are they all that is asked.
+func TestSlowHolders(t *testing.T) {
+	for _, n := range []int{4, 12} {
+		s := newSim(t, uint64(n))
+		s.progress = true
+		get, fast := s.node(50*ms, 50*mbps, false), s.node(90*ms, 50*mbps, false)
+		holders := []*node{fast}
+		for range n {
+			holders = append(holders, s.node(20*ms, mbps/4, false))
+		}
+		root, leaves := s.blocks(1, 200, holders...), s.blocks(32, 256<<10, holders...)
+		for _, n := range slices.Backward(holders) {
+			s.connect(n, get)
+		}
+		began := s.now
+		get.want(1, root...)
+		s.run(time.Minute, get.done)
+		get.want(1, leaves...)
+		s.run(2*time.Minute, get.done)
+		took := s.took(get, began)
+		t.Logf("%d slow: %v, dups %d", n, took, get.m.Stats().DupBlocks)
+		if took > 5*time.Second { // the fast one alone takes 1.4 s
+			t.Errorf("%d slow ones: took %v", n, took)
+		}
 	}
 }
 

@@ -114,6 +114,7 @@ func (m *Machine) want(e Want) {
 			s.ready = append(s.ready, w)
 		}
 	}
+	m.beginReview(s)
 	m.touch(s)
 }
 
