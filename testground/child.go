@@ -55,7 +55,7 @@ func (j job) run(ctx context.Context, tell *teller) {
 		tell.event(event{End: true, Error: errors.Join(err, net.Close()).Error()})
 		return
 	}
-	r.Measure.Follow(tell.value, func(g measure.Graph) { tell.event(event{At: net.Age(), Graph: &g}) })
+	r.Measure.Follow(tell)
 	r.Logf = func(format string, args ...any) {
 		tell.event(event{At: net.Age(), Text: fmt.Sprintf(format, args...)})
 	}
@@ -85,7 +85,7 @@ func (j job) run(ctx context.Context, tell *teller) {
 	err = errors.Join(err, net.Close())
 	stop()
 	tasks.Wait()
-	end := event{At: at, End: true}
+	end := event{At: at, End: true, Hash: fmt.Sprintf("%x-%x", net.Fabric().Trace(), det.State())}
 	if err != nil {
 		end.Error = err.Error()
 	}

@@ -229,6 +229,9 @@ func TestMemory(t *testing.T) {
 	if cold, warm := estimate("bootstrap", "", 200), estimate("bootstrap", "warm", 200); cold < 2*warm || cold > 4000 {
 		t.Errorf("cold %v MB, warm %v MB", cold, warm)
 	}
+	if small, large := estimate("gossip", "", 40), estimate("slow-peers", "", 40); large < small+40*8 {
+		t.Errorf("40 peers with a large file take %v MB, without %v MB", large, small)
+	}
 	if few, many := estimate("gossip", "", 10), estimate("gossip", "", 1000); few > 200 || many < 1000 || many > 6000 {
 		t.Errorf("10 peers take %v MB, 1000 take %v MB", few, many)
 	}
@@ -256,8 +259,8 @@ func TestMemory(t *testing.T) {
 func TestEvents(t *testing.T) {
 	var wire bytes.Buffer
 	tell := &teller{to: &wire}
-	tell.value("find_time_s", measure.Point{At: 1500 * time.Millisecond, Peer: -1, Value: 0.1})
-	tell.value("two words\nand lines", measure.Point{Peer: 3, Value: 1e300})
+	tell.Value("find_time_s", measure.Point{At: 1500 * time.Millisecond, Peer: -1, Value: 0.1})
+	tell.Value("two words\nand lines", measure.Point{Peer: 3, Value: 1e300})
 	tell.event(event{At: time.Second, Text: "line\nbreak", Up: 3})
 	wire.WriteString("v 1 2\nvery odd\n{}x\n")
 	var heard []string

@@ -27,9 +27,10 @@ type event struct {
 	Text  string         `json:"text,omitempty"`
 	Up    int            `json:"up,omitempty"` // peers that run
 	Graph *measure.Graph `json:"graph,omitempty"`
+	Bound *measure.Bound `json:"bound,omitempty"`
 	End   bool           `json:"end,omitempty"`
 	Error string         `json:"error,omitempty"`
-	Panic string         `json:"panic,omitempty"`
+	Hash  string         `json:"hash,omitempty"`
 }
 
 // lineMax is the longest line that is read: a graph of many connections.
@@ -42,7 +43,8 @@ type teller struct {
 	buf []byte
 }
 
-func (t *teller) value(name string, p measure.Point) {
+// Value, Graph and Bound make a teller a measure.Follower.
+func (t *teller) Value(name string, p measure.Point) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	b := append(t.buf[:0], "v "...)
@@ -54,6 +56,12 @@ func (t *teller) value(name string, p measure.Point) {
 	t.to.Write(b) // whoever does not listen any more has ended this process
 }
 
+// Graph tells of a picture, which has its own time.
+func (t *teller) Graph(g measure.Graph) { t.event(event{Graph: &g}) }
+
+// Bound tells of a bound.
+func (t *teller) Bound(b measure.Bound) { t.event(event{Bound: &b}) }
+
 func (t *teller) event(e event) {
 	b, err := json.Marshal(e)
 	if err != nil {
@@ -61,7 +69,7 @@ func (t *teller) event(e event) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.to.Write(append(b, '\n')) // see value
+	t.to.Write(append(b, '\n')) // see Value
 }
 
 // hear reads what a teller writes until its end. Other lines go to other.

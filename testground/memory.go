@@ -16,6 +16,7 @@ const (
 	connMB     = 0.073
 	connsCold  = 160 // where all meet all, as in a network that grows from few
 	connsWarm  = 40  // where they know one another from before
+	copies     = 2   // of what each peer holds: it, and what is not collected yet
 	coldPeers  = 300 // up to which join=auto is cold
 	reserve    = 0.9 // of what is available may be taken
 	unlimited  = 1 << 60
@@ -26,21 +27,25 @@ const (
 
 // estimateMB is how much memory a job takes, roughly.
 func (j job) estimateMB() float64 {
-	conns := connsWarm
+	conns, heldMB := connsWarm, 0.0
 	for _, p := range j.scenario.AllParams() {
-		if p.Name != "join" {
-			continue
+		v := p.Default
+		if given, ok := j.values[p.Name]; ok {
+			v = given
 		}
-		how := p.Default
-		if v, given := j.values["join"]; given {
-			how = v
-		}
-		if how == "cold" || how == "auto" && j.peers <= coldPeers {
-			conns = connsCold
+		switch p.Name {
+		case "join":
+			if v == "cold" || v == "auto" && j.peers <= coldPeers {
+				conns = connsCold
+			}
+		case "size": // of a file, which all may come to have
+			if size, err := strconv.ParseFloat(v, 64); err == nil && size > 0 {
+				heldMB = copies * size / megabyte
+			}
 		}
 	}
 	n := float64(j.peers)
-	return baseMB + n*(peerMB+connMB*min(n-1, float64(conns)))
+	return baseMB + n*(peerMB+heldMB+connMB*min(n-1, float64(conns)))
 }
 
 // enoughMemory refuses jobs that at once take more than there is, with the numbers.

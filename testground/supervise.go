@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -28,12 +29,16 @@ var errStalled = fmt.Errorf("the network's time has stood still for %v of the cl
 // what was measured until then.
 func (c cli) supervised(ctx context.Context, j job, show *progress) (run report.Run, trace string) {
 	run = report.Run{Run: j.record(), Doc: j.scenario.Doc, Values: measure.New()}
+	var args []string
+	args, run.Exact = c.childArgs(ctx, j) // may have to be built first
 	run.Began = time.Now()
+	show.began = run.Began
 	s := supervisor{run: &run, show: show}
-	trace, err := s.watch(ctx, c.childArgs(ctx, j), j.exact)
+	trace, err := s.watch(ctx, args, run.Exact)
 	show.done()
 	run.WallS = time.Since(run.Began).Seconds()
-	run.Measures, run.Graphs, run.Dropped = run.Values.Summaries(), run.Values.Graphs(), run.Values.Dropped()
+	run.Measures, run.Graphs, run.Bounds, run.Dropped = run.Values.Summaries(), run.Values.Graphs(), run.Values.Bounds(), run.Values.Dropped()
+	run.Hash = s.end.Hash
 	switch {
 	case run.Result == measure.Panicked:
 	case ctx.Err() != nil:
@@ -49,18 +54,18 @@ func (c cli) supervised(ctx context.Context, j job, show *progress) (run report.
 }
 
 // childArgs is the command line of a job's process. A runtime that the seed decides
-// is another program.
-func (c cli) childArgs(ctx context.Context, j job) []string {
-	args := append([]string(nil), c.child...)
-	if j.exact && !det.Exact {
+// is another program; where that cannot be had, exact is false.
+func (c cli) childArgs(ctx context.Context, j job) (args []string, exact bool) {
+	args = slices.Clone(c.child)
+	if j.exact {
 		binary, err := det.Build(ctx, det.Program)
-		if err != nil {
-			fmt.Fprintln(c.errs, "testground: not exact:", err)
-		} else {
+		if exact = err == nil; exact {
 			args = []string{binary, childCommand}
+		} else {
+			fmt.Fprintln(c.errs, "testground: not exact:", err)
 		}
 	}
-	return append(args, j.args()...)
+	return append(args, j.args()...), exact
 }
 
 // supervisor follows one process.
@@ -144,6 +149,8 @@ func (s *supervisor) tell(e event) {
 		s.ended, s.end = true, e
 	case e.Graph != nil:
 		s.run.Values.AddGraph(*e.Graph)
+	case e.Bound != nil:
+		s.run.Values.AddBound(*e.Bound)
 	case e.Text != "":
 		s.show.log(e.At, e.Text)
 	default:

@@ -1,6 +1,9 @@
 package measure
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // EdgesMax is how many connections a graph keeps.
 const EdgesMax = 200_000
@@ -20,8 +23,8 @@ func (r *Recorder) AddGraph(g Graph) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.graphs = append(r.graphs, g)
-	if r.onGraph != nil {
-		r.onGraph(g)
+	if r.follower != nil {
+		r.follower.Graph(g)
 	}
 }
 
@@ -32,11 +35,46 @@ func (r *Recorder) Graphs() []Graph {
 	return slices.Clone(r.graphs)
 }
 
-// Follow calls value and graph for all that is noted from now on, one at a time, in
-// the order of their noting: for a reader that must have it even if the process does
-// not live to its end. They must not call the recorder.
-func (r *Recorder) Follow(value func(name string, p Point), graph func(Graph)) {
+// Bound is what theory, or a promise, says of a series: plots draw it beside what
+// was measured.
+type Bound struct {
+	Series string  `json:"series"`
+	Label  string  `json:"label"` // short: "log6 N", "one uplink"
+	Value  float64 `json:"value"`
+}
+
+// AddBound notes a bound. What is no number is left out.
+func (r *Recorder) AddBound(b Bound) {
+	if math.IsNaN(b.Value) || math.IsInf(b.Value, 0) {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.onValue, r.onGraph = value, graph
+	r.bounds = append(r.bounds, b)
+	if r.follower != nil {
+		r.follower.Bound(b)
+	}
+}
+
+// Bounds returns the bounds that were noted.
+func (r *Recorder) Bounds() []Bound {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.bounds)
+}
+
+// Follower gets what is noted, one at a time, in the order of its noting. It must not
+// call the recorder.
+type Follower interface {
+	Value(name string, p Point)
+	Graph(Graph)
+	Bound(Bound)
+}
+
+// Follow gives f all that is noted from now on: for a reader that must have it even
+// if the process does not live to its end.
+func (r *Recorder) Follow(f Follower) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.follower = f
 }

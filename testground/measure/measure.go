@@ -38,9 +38,9 @@ type Recorder struct {
 	values  int
 	dropped int
 	graphs  []Graph
+	bounds  []Bound
 
-	onValue func(string, Point)
-	onGraph func(Graph)
+	follower Follower
 }
 
 // New makes an empty recorder.
@@ -58,8 +58,8 @@ func (r *Recorder) Add(name string, at time.Duration, peer int, value float64) {
 	r.values++
 	p := Point{at, peer, value}
 	r.series[name] = append(r.series[name], p)
-	if r.onValue != nil {
-		r.onValue(name, p)
+	if r.follower != nil {
+		r.follower.Value(name, p)
 	}
 }
 

@@ -54,7 +54,11 @@ type Run struct {
 	Versions map[string]string `json:"versions,omitempty"`
 	Dropped  int               `json:"dropped,omitempty"` // values that did not fit
 	Measures []Summary         `json:"measures"`
+	Bounds   []Bound           `json:"bounds,omitempty"`
 	Graphs   []Graph           `json:"graphs,omitempty"`
+	// Hash is of all that has arrived at anyone, and when. Runs with Exact have the
+	// same if they are the same.
+	Hash string `json:"hash,omitempty"`
 }
 
 // Save writes a run and every value of it to a folder, which it makes.
@@ -94,7 +98,7 @@ func Load(path string) (Run, *Recorder, error) {
 		return Run{}, nil, err
 	}
 	r := New()
-	r.graphs, r.dropped = run.Graphs, run.Dropped
+	r.graphs, r.bounds, r.dropped = run.Graphs, run.Bounds, run.Dropped
 	f, err := os.Open(filepath.Join(dir, SeriesFile))
 	if err != nil {
 		return Run{}, nil, fmt.Errorf("load run: %w", err)

@@ -24,7 +24,9 @@ func TestSaveLoad(t *testing.T) {
 	r.Add("a_s", 0, 0, math.NaN())
 	r.Add("a_s", 0, 0, math.Inf(1))
 	r.AddGraph(measure.Graph{Name: "end", TimeS: 3, Group: []int{0, -1}, Edges: [][2]int{{0, 1}}})
+	r.AddBound(measure.Bound{Series: "a_s", Label: "theory", Value: 2})
 	run := measure.Run{
+		Hash: "1f", Bounds: r.Bounds(),
 		Scenario: "gossip", Peers: 2, Seed: math.MaxUint64, Result: measure.Failed, Error: "no", Set: map[string]string{"a": "b"},
 		Began: time.Unix(1e9, 0).UTC(), Dropped: r.Dropped(), Measures: r.Summaries(), Graphs: r.Graphs(),
 	}
@@ -110,14 +112,22 @@ func TestFollow(t *testing.T) {
 	r := measure.New()
 	r.Add("before", 0, 0, 1)
 	var heard []string
-	r.Follow(func(name string, _ measure.Point) { heard = append(heard, name) }, func(g measure.Graph) { heard = append(heard, g.Name) })
+	r.Follow(follower{&heard})
 	r.Add("a", 0, 0, 1)
 	r.Add("not", 0, 0, math.NaN())
 	r.AddGraph(measure.Graph{Name: "g"})
-	if got := strings.Join(heard, " "); got != "a g" {
+	r.AddBound(measure.Bound{Series: "b", Value: math.Inf(1)})
+	r.AddBound(measure.Bound{Series: "c"})
+	if got := strings.Join(heard, " "); got != "a g c" {
 		t.Errorf("heard %s", got)
 	}
 }
+
+type follower struct{ heard *[]string }
+
+func (f follower) Value(name string, _ measure.Point) { *f.heard = append(*f.heard, name) }
+func (f follower) Graph(g measure.Graph)              { *f.heard = append(*f.heard, g.Name) }
+func (f follower) Bound(b measure.Bound)              { *f.heard = append(*f.heard, b.Series) }
 
 func FuzzReadCSV(f *testing.F) {
 	f.Add([]byte("series,time_s,peer,value\na,1.5,-1,3\n\"b,\",0,7,-1e300\n"))

@@ -51,6 +51,9 @@ func drawCDF(name string, runs []Run) (figure, error) {
 		p.Add(line)
 	}
 	caption := fmt.Sprintf("share of %s values that are at most this", number(float64(count)))
+	if labels := addBounds(name, runs, p, func(v float64) float64 { return v }); labels != "" {
+		caption += "; dashed: " + labels
+	}
 	switch {
 	case logarithmic && p.X.Min > 0 && p.X.Max > p.X.Min:
 		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, decades{}
@@ -130,6 +133,11 @@ func drawHistogram(name string, runs []Run) (figure, error) {
 	p.X.Tick.Length, p.X.Tick.LineStyle.Width, p.X.Width = 4, 0, thin
 	p.X.Min, p.X.Max = -0.6, float64(len(numbers))-0.4
 	p.Y.Min, p.Y.Max = 0, p.Y.Max*headroom
+	caption := "share of all values"
+	place := func(v float64) float64 { return positionOf(numbers, v) }
+	if labels := addBounds(name, runs, p, place); labels != "" {
+		caption += "; dashed: " + labels
+	}
 	svg, err := render(p, width, height, "histogram of "+title)
-	return figure{Title: title, Caption: "share of all values", SVG: svg}, err
+	return figure{Title: title, Caption: caption, SVG: svg}, err
 }

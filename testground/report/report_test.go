@@ -41,6 +41,8 @@ func sample(seed uint64, peers int) report.Run {
 		r.Add("peers_up", time.Duration(t)*10*time.Second, -1, float64(peers-t/3))
 	}
 	r.Add("heap_mb", time.Second, -1, 80)
+	r.AddBound(measure.Bound{Series: "find_time_s", Label: "promised", Value: 2})
+	r.AddBound(measure.Bound{Series: "hops", Label: "log6 N", Value: 2.25})
 	for i := range peers {
 		g.Group = append(g.Group, i%8)
 		for range 4 {
@@ -100,7 +102,7 @@ func TestPage(t *testing.T) {
 	if e["svg"] != 6 || e["image"] != 1 || e["table"] != 3 {
 		t.Errorf("got %v", e)
 	}
-	for _, want := range []string{"Find time", "p10 to p90", "-peers 50", "50mbit", "heap_mb", "after 12s: 49 of 50 peers run", "go1.26"} {
+	for _, want := range []string{"Find time", "p10 to p90", "-peers 50", "50mbit", "heap_mb", "dashed: log6 N 2.25", "dashed: promised 2", "after 12s: 49 of 50 peers run", "go1.26"} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("page does not say %q", want)
 		}
@@ -155,6 +157,10 @@ func TestHostile(t *testing.T) {
 		r.Add(name+"_net", 0, -1, 1)
 	}
 	r.AddGraph(measure.Graph{Name: "</svg>"})
+	for _, v := range []float64{0, -1e300, 1e300} {
+		r.AddBound(measure.Bound{Series: "<b>_s", Label: "<b>", Value: v})
+		r.AddBound(measure.Bound{Series: "negative", Value: v})
+	}
 	r.AddGraph(measure.Graph{Name: "alone", Group: []int{-1, 1 << 40}, Edges: [][2]int{{0, 0}}})
 	run := report.Run{Run: measure.Run{
 		Scenario: "<script>alert(1)</script>", Result: measure.Panicked, Error: "</div>&\x00", Peer: "<i>", Trace: "goroutine <1>\n\tfile.go:1",
