@@ -88,13 +88,15 @@ func (c cli) runOne(ctx context.Context, j job, o outputs) error {
 		}
 	}
 	run, trace := c.supervised(ctx, j, c.progress(j))
+	// First of all, for to print may end this process: nobody may be reading.
+	kept := o.keep(run, trace)
 	fmt.Fprintf(c.out, "%s, %d peers, seed %d: %.0f s of the network in %.1f s (%.1f×), %.1f CPU s, %.0f MB\n\n",
 		run.Scenario, run.Peers, run.Seed, run.TimeS, run.WallS, run.TimeS/max(run.WallS, 0.001), run.CPUS, run.PeakMB)
 	err := measure.WriteTable(c.out, run.Measures)
 	if run.Exact && run.Hash != "" {
 		fmt.Fprintln(c.out, "\nhash", run.Hash)
 	}
-	return errors.Join(failure(run), err, o.keep(run, trace))
+	return errors.Join(failure(run), err, kept)
 }
 
 // failure is what a run has found, and how it is found once more.

@@ -56,9 +56,13 @@ func (c cli) soak(ctx context.Context, args []string) error {
 			}
 		}
 		run, trace := c.supervised(ctx, j, &progress{})
+		var kept error
+		if run.Result != measure.Passed {
+			kept = o.keep(run, trace)
+		}
 		fmt.Fprintf(c.out, "%4d  %s  loss %s, jitter %s\n", runs+1, runLine(run), j.values["loss"], j.values["jitter"])
 		if run.Result != measure.Passed {
-			return errors.Join(failure(run), o.keep(run, trace))
+			return errors.Join(failure(run), kept)
 		}
 	}
 	fmt.Fprintf(c.out, "%d runs, all invariants held\n", runs)
