@@ -3,61 +3,30 @@ package det
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
-	"time"
 )
 
-// Program is what Reexec builds and runs.
+// Program is what there is to build.
 const Program = "github.com/p2pnode/p2pnode/testground"
 
-// cancelTime is how long an interrupted child may take to end by itself.
-const cancelTime = 2 * time.Second
-
-// Reexec builds Program with the patched runtime and runs it with args on the
-// standard streams of this process. It returns the child's exit code; an error
-// means that nothing was run: this Go is another (*AnchorError), or it cannot be
-// built here. Then the caller may go on by itself, as exactly as it can.
-func Reexec(ctx context.Context, args []string) (code int, err error) {
-	binary, err := Build(ctx, Program)
-	if err != nil {
-		return 0, err
-	}
-	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Env = Environ(os.Environ())
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = cancelTime
-	err = cmd.Run()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && cmd.ProcessState.Exited() {
-		return exit.ExitCode(), nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("run simulation: %w", err)
-	}
-	return 0, nil
-}
-
 // Environ is the environment in which a patched program repeats itself, made from
-// another: one thread, and garbage collected while the world stands still.
+// another: one thread, and garbage collected while the world stands still. Of the
+// other it has GODEBUG alone: what the environment holds is in the heap before
+// anything else, and moves it.
 func Environ(from []string) []string {
-	debug := "gcstoptheworld=2,asyncpreemptoff=1,profstackdepth=0"
-	var env []string
-	for _, e := range from {
-		name, value, _ := strings.Cut(e, "=")
-		switch name {
-		case "GODEBUG":
+	debug := "gcstoptheworld=2,asyncpreemptoff=1,profstackdepth=0,memprofilerate=0"
+	for _, e := range slices.Backward(from) { // of several, the last counts
+		if value, ok := strings.CutPrefix(e, "GODEBUG="); ok && value != "" {
 			debug = value + "," + debug
-		case "GOMAXPROCS":
-		default:
-			env = append(env, e)
+			break
 		}
 	}
-	return append(env, "GOMAXPROCS=1", "GODEBUG="+debug)
+	return []string{"GOMAXPROCS=1", "GODEBUG=" + debug}
 }
 
 // Build builds a command of this module with the patched runtime, in the user's
