@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -37,6 +38,7 @@ const (
 func child(t *testing.T, args []string, out, errs io.Writer) int {
 	// An interrupt is for the parent, which ends this process.
 	signal.Ignore(os.Interrupt)
+	defer dumpOnQuit(errs)()
 	j, err := parseJob(args, errs)
 	if err != nil {
 		fmt.Fprintln(errs, "testground:", err)
@@ -45,6 +47,22 @@ func child(t *testing.T, args []string, out, errs io.Writer) int {
 	det.Seed(t, j.seed, j.schedule)
 	synctest.Test(t, func(t *testing.T) { j.run(t.Context(), &teller{to: out}) })
 	return exitOK
+}
+
+// dumpOnQuit has the process end with the stacks of all goroutines when it is told to
+// quit. The runtime's own dump leaves out the ones that run, which are of interest. The
+// result takes that back.
+func dumpOnQuit(to io.Writer) (stop func()) {
+	quit := make(chan os.Signal, 1)
+	signal.Notify(quit, syscall.SIGQUIT)
+	go func() {
+		if _, told := <-quit; told {
+			stacks := make([]byte, traceMax)
+			to.Write(stacks[:runtime.Stack(stacks, true)]) // it ends either way
+			os.Exit(exitFailed)
+		}
+	}()
+	return func() { signal.Stop(quit); close(quit) }
 }
 
 // run is the job inside of the bubble.

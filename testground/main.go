@@ -20,6 +20,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/p2pnode/p2pnode/testground/scenario"
 )
@@ -32,6 +33,8 @@ const (
 
 	exitInterrupted = 130
 )
+
+const stallTime = 15 * time.Minute
 
 // main runs everything as a test, because only a test may enter a synctest bubble.
 // Package testing must not see the arguments.
@@ -56,7 +59,7 @@ func program(t *testing.T, args []string) int {
 		fmt.Fprintln(os.Stderr, "testground:", err)
 		return exitFailed
 	}
-	c := cli{out: os.Stdout, errs: os.Stderr, child: []string{self, childCommand}, terminal: isTerminal(os.Stderr)}
+	c := cli{out: os.Stdout, errs: os.Stderr, child: []string{self, childCommand}, terminal: isTerminal(os.Stderr), stall: stallTime}
 	return c.command(ctx, args)
 }
 
@@ -65,6 +68,9 @@ type cli struct {
 	out, errs io.Writer
 	child     []string // begins the command line of a run's process
 	terminal  bool     // errs is one
+	// stall is how long the clock may go on while a network's time stands still:
+	// then something runs in circles, or waits for what the bubble does not see.
+	stall time.Duration
 }
 
 type action struct {

@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 		testing.Main(func(_, _ string) (bool, error) { return true, nil }, []testing.InternalTest{{
 			Name: "broken", F: func(t *testing.T) {
 				j := broken(name)
+				defer dumpOnQuit(os.Stderr)()
 				synctest.Test(t, func(t *testing.T) { j.run(t.Context(), &teller{to: os.Stdout}) })
 				os.Exit(exitOK)
 			},
@@ -142,7 +143,7 @@ func newConsole(t *testing.T, command string) *console {
 		t.Fatal(err)
 	}
 	c := new(console)
-	c.cli = cli{out: &c.out, errs: &c.errs, child: []string{self, command}}
+	c.cli = cli{out: &c.out, errs: &c.errs, child: []string{self, command}, stall: time.Minute}
 	return c
 }
 
@@ -246,5 +247,19 @@ func TestInterrupt(t *testing.T) {
 	}
 	if code := c.exit(ctx, failure(run)); code != exitInterrupted {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestStall: where the network's time stands still, the run is ended, and says what
+// it was doing.
+func TestStall(t *testing.T) {
+	c := newConsole(t, brokenCommand)
+	c.stall = 500 * time.Millisecond // and once more
+	run, trace := c.supervised(t.Context(), broken("spins"), &progress{})
+	if run.Result != measure.Failed || !strings.Contains(run.Error, "stands still, for 500ms") || !strings.HasPrefix(run.Trace, "goroutine ") || !strings.Contains(run.Trace, ".broken.func") {
+		t.Errorf("got %s, %q\n%s", run.Result, run.Error, trace)
+	}
+	if len(run.Values.Names()) != 1 {
+		t.Errorf("%v is kept", run.Values.Names())
 	}
 }

@@ -14,10 +14,9 @@ const (
 	baseMB     = 50
 	peerMB     = 1.5
 	connMB     = 0.073
-	connsCold  = 160 // where all meet all, as in a network that grows from few
-	connsWarm  = 40  // where they know one another from before
+	connsMany  = 160 // where all look for all, and so meet
+	connsFew   = 40  // elsewhere
 	copies     = 2   // of what each peer holds: it, and what is not collected yet
-	coldPeers  = 300 // up to which join=auto is cold
 	reserve    = 0.9 // of what is available may be taken
 	unlimited  = 1 << 60
 	megabyte   = 1e6
@@ -27,17 +26,15 @@ const (
 
 // estimateMB is how much memory a job takes, roughly.
 func (j job) estimateMB() float64 {
-	conns, heldMB := connsWarm, 0.0
+	conns, heldMB := connsFew, 0.0
 	for _, p := range j.scenario.AllParams() {
 		v := p.Default
 		if given, ok := j.values[p.Name]; ok {
 			v = given
 		}
 		switch p.Name {
-		case "join":
-			if v == "cold" || v == "auto" && j.peers <= coldPeers {
-				conns = connsCold
-			}
+		case "finds":
+			conns = connsMany
 		case "size": // of a file, which all may come to have
 			if size, err := strconv.ParseFloat(v, 64); err == nil && size > 0 {
 				heldMB = copies * size / megabyte

@@ -19,11 +19,7 @@ import (
 	"github.com/p2pnode/p2pnode/testground/report"
 )
 
-// stallTime is how long the clock may go on while the network's time stands still:
-// then something runs in circles, or waits for what the bubble does not see.
-const stallTime = 15 * time.Minute
-
-var errStalled = fmt.Errorf("the network's time has stood still for %v of the clock", stallTime)
+var errStalled = errors.New("the network's time stands still")
 
 // supervised runs a job in a process of its own. Whatever becomes of it, the run has
 // what was measured until then.
@@ -33,7 +29,7 @@ func (c cli) supervised(ctx context.Context, j job, show *progress) (run report.
 	args, run.Exact = c.childArgs(ctx, j) // may have to be built first
 	run.Began = time.Now()
 	show.began = run.Began
-	s := supervisor{run: &run, show: show}
+	s := supervisor{run: &run, show: show, stall: c.stall}
 	trace, err := s.watch(ctx, args, run.Exact)
 	show.done()
 	run.WallS = time.Since(run.Began).Seconds()
@@ -72,6 +68,7 @@ func (c cli) childArgs(ctx context.Context, j job) (args []string, exact bool) {
 type supervisor struct {
 	run   *report.Run
 	show  *progress
+	stall time.Duration
 	ended bool
 	end   event
 	beats atomic.Int64 // events of which the network's time went on
@@ -122,7 +119,7 @@ func (s *supervisor) stop(ctx context.Context, cmd *exec.Cmd) error {
 
 // stalled cancels a run whose time stands still.
 func (s *supervisor) stalled(ctx context.Context, cancel context.CancelCauseFunc) {
-	tick := time.NewTicker(stallTime)
+	tick := time.NewTicker(s.stall)
 	defer tick.Stop()
 	for last := int64(-1); ; {
 		select {
@@ -132,7 +129,7 @@ func (s *supervisor) stalled(ctx context.Context, cancel context.CancelCauseFunc
 		}
 		now := s.beats.Load()
 		if now == last {
-			cancel(errStalled)
+			cancel(fmt.Errorf("%w, for %v of the clock", errStalled, s.stall))
 			return
 		}
 		last = now
@@ -161,9 +158,7 @@ func (s *supervisor) tell(e event) {
 // judge tells what has ended the process, if it is not the end of the run.
 func (s *supervisor) judge(said string, cause, err error) error {
 	if errors.Is(cause, errStalled) {
-		if c, ok := readTrace(said); ok {
-			s.run.Trace = c.short
-		}
+		s.run.Trace = busy(said)
 		return cause
 	}
 	if c, ok := readTrace(said); ok && err != nil && cause == nil {

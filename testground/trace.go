@@ -32,20 +32,11 @@ func readTrace(text string) (crash, bool) {
 	c := crash{what: strings.TrimSpace(text[at[0]:at[1]])}
 	trace := text[at[0]:]
 	c.what = strings.TrimSuffix(c.what, " [recovered, repanicked]")
-	lines := strings.SplitAfter(trace, "\n")
-	goroutines, end := 0, len(lines)
-	for i, line := range lines {
-		if strings.HasPrefix(line, "goroutine ") {
-			if goroutines++; goroutines == 2 {
-				end = i
-				break
-			}
+	c.short = short(trace)
+	if others := strings.Index(trace, "\n\ngoroutine "); others >= 0 {
+		if second := strings.Index(trace[others+2:], "\n\ngoroutine "); second >= 0 {
+			c.short = short(trace[:others+2+second+1])
 		}
-	}
-	if cut := min(end, shortLinesMax); cut < len(lines) {
-		c.short = strings.Join(lines[:cut], "") + fmt.Sprintf("… %d more lines\n", len(lines)-cut)
-	} else {
-		c.short = trace
 	}
 	// The goroutine that has panicked is the first. A bubble that cannot end lists
 	// who is left: the first of them with a name.
@@ -53,6 +44,31 @@ func readTrace(text string) (crash, bool) {
 		c.peer = "peer " + m[1]
 	}
 	return c, true
+}
+
+// busy are the goroutines of a dump that run, or could: one of those in a bubble has
+// stopped its time. If there is none, all wait for something that is not in it.
+func busy(dump string) string {
+	var found []string
+	for stack := range strings.SplitSeq(dump, "\n\n") {
+		head, _, _ := strings.Cut(stack, "\n")
+		if strings.Contains(head, "[runn") && !strings.Contains(stack, ".dumpOnQuit") {
+			found = append(found, stack)
+		}
+	}
+	if len(found) == 0 {
+		return short(dump)
+	}
+	return short(strings.Join(found, "\n\n") + "\n")
+}
+
+// short is as much of a trace as people read.
+func short(trace string) string {
+	lines := strings.SplitAfter(trace, "\n")
+	if len(lines) <= shortLinesMax {
+		return trace
+	}
+	return strings.Join(lines[:shortLinesMax], "") + fmt.Sprintf("… %d more lines\n", len(lines)-shortLinesMax)
 }
 
 // tail keeps the first traceMax bytes of what is written to it, and counts the rest:
