@@ -23,7 +23,7 @@ func TestRun(t *testing.T) {
 	dir := t.TempDir()
 	a, b, page := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "page.html")
 	c.do(t, exitOK, "run", "gossip", "-peers", "6", "-seed", "3", "-set", "messages=2", "-set", "degree=3", "-out", a, "-report", page)
-	c.says(t, "gossip, 6 peers, seed 3", "delivery_time_s", "6 peers listen")
+	c.says(t, "gossip, 6 peers, seed 3", "delivery_time_s", "6 peers listen", "6 peers: about 6")
 	checkXML(t, page)
 	run, values, err := measure.Load(a)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 
 // What a run takes, in MB, as measured with bootstrap and gossip of 25 to 400 peers:
 // some for the process, some for each peer, and most for each connection's end, of
-// which the connection manager lets a peer have no more than connsCold for long.
+// which the connection manager lets a peer have no more than connsMany for long.
 const (
 	baseMB     = 50
 	peerMB     = 1.5
@@ -43,6 +43,23 @@ func (j job) estimateMB() float64 {
 	}
 	n := float64(j.peers)
 	return baseMB + n*(peerMB+heldMB+connMB*min(n-1, float64(conns)))
+}
+
+// admit says what a job is about to take, and refuses it if there is less.
+func (c cli) admit(j job, o outputs, atOnce int) error {
+	available := availableMB()
+	if o.force {
+		return nil
+	}
+	if err := enoughMemory(j, atOnce, available); err != nil {
+		return err
+	}
+	text := fmt.Sprintf("%s, %d peers: about %.0f MB", j.scenario.Name, j.peers, j.estimateMB()*float64(atOnce))
+	if available < unlimited {
+		text += fmt.Sprintf(" of %.0f MB available", available)
+	}
+	fmt.Fprintln(c.errs, text)
+	return nil
 }
 
 // enoughMemory refuses jobs that at once take more than there is, with the numbers.

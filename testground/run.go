@@ -82,10 +82,8 @@ func (c cli) runOne(ctx context.Context, j job, o outputs) error {
 	if err := errors.Join(j.check(), o.check()); err != nil {
 		return err
 	}
-	if !o.force {
-		if err := enoughMemory(j, 1, availableMB()); err != nil {
-			return err
-		}
+	if err := c.admit(j, o, 1); err != nil {
+		return err
 	}
 	run, trace := c.supervised(ctx, j, c.progress(j))
 	// First of all, for to print may end this process: nobody may be reading.

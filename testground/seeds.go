@@ -21,10 +21,8 @@ func (c cli) runSeeds(ctx context.Context, j job, o outputs, from, to uint64, jo
 		return err
 	}
 	jobs = int(min(uint64(jobs), to-from+1))
-	if !o.force {
-		if err := enoughMemory(j, jobs, availableMB()); err != nil {
-			return err
-		}
+	if err := c.admit(j, o, jobs); err != nil {
+		return err
 	}
 	b := batch{seeds: make(chan uint64)}
 	var tasks sync.WaitGroup
