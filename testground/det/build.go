@@ -15,7 +15,7 @@ import (
 const Program = "github.com/p2pnode/p2pnode/testground"
 
 // Environ is the environment in which a patched program repeats itself, made from
-// another: one thread, and garbage collected while the world stands still. Of the
+// another: one processor, and garbage collected while the world stands still. Of the
 // other it has GODEBUG alone: what the environment holds is in the heap before
 // anything else, and moves it.
 func Environ(from []string) []string {

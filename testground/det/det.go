@@ -4,8 +4,12 @@
 //
 // The runtime is patched from the installed Go when it is needed, by `go build
 // -overlay`; nothing of Go is kept here, and nothing installed is changed. It is
-// not for the product: it runs on one thread, preempts nobody, and its random
+// not for the product: it runs on one processor, preempts nobody, and its random
 // numbers can be foretold.
+//
+// What repeats is a binary with the same arguments on the same kind of machine: maps
+// whose keys are pointers are in the order of addresses, so all that is in the heap
+// takes part. The clock, other programs and the garbage collector do not.
 //
 // Invariant: a patch is applied where it was meant to be, or not at all. Its anchor
 // stands in the file exactly once, else there is an *AnchorError and no overlay.

@@ -2,6 +2,7 @@ package fabric_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -272,6 +273,39 @@ func TestDeadline(t *testing.T) {
 		s.SetDeadline(time.Now().Add(time.Second))
 		if n, err := s.Write(make([]byte, 100<<20)); !errors.As(err, &timeout) || n == 0 {
 			t.Errorf("write: %d, %v after %v", n, err, time.Since(began))
+		}
+	})
+}
+
+// TestTrace: nothing has a trace of its own, and what arrives changes it.
+func TestTrace(t *testing.T) {
+	inLab(t, time.Millisecond, func(l *lab) {
+		empty := sha256.Sum256(nil)
+		a, _ := l.host(fabric.Line{})
+		b, _ := l.host(fabric.Line{})
+		defer a.Close()
+		defer b.Close()
+		if got := l.net.Trace(); got != empty {
+			t.Errorf("before anything: %x", got)
+		}
+		if err := a.Connect(l.t.Context(), info(b)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second) // hosts tell each other who they are
+		before := l.net.Trace()
+		if before == empty {
+			t.Error("a connection leaves no trace")
+		}
+		time.Sleep(time.Second)
+		if got := l.net.Trace(); got != before {
+			t.Error("silence leaves a trace")
+		}
+		if err := a.Network().ClosePeer(b.ID()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if got := l.net.Trace(); got == before {
+			t.Error("a goodbye leaves no trace")
 		}
 	})
 }
