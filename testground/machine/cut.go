@@ -24,9 +24,11 @@ func (w *World) SetCut(a, b int, c Cut) {
 	switch {
 	case c == Drop:
 		w.sever(a, b)
-	case c == Hold && before == Open:
+	case c == Hold && before != Hold:
+		began := w.now
+		w.cutAt[key] = began
 		w.After(w.o.KeepAlive, func() {
-			if w.cuts[key] != Open {
+			if w.cuts[key] == Hold && w.cutAt[key] == began {
 				w.sever(a, b)
 			}
 		})

@@ -25,8 +25,7 @@ func Scenarios() []Scenario {
 	return []Scenario{churn, flashCrowd, freeRide, manyWants, partition, slow}
 }
 
-// Result is what came of a run. All but Measures' order of magnitude is exact: the
-// same seed, peers and parameters give the same Result.
+// Result is what came of a run. The same seed, peers and parameters give the same.
 type Result struct {
 	Scenario string            `json:"scenario"`
 	Seed     uint64            `json:"seed"`
@@ -86,10 +85,11 @@ const (
 	settleTime = 15 * time.Minute
 	// A run in which machines do more than this is busy with itself: steps for each
 	// block that was answered, for each peer that came or went, and for each second
-	// and peer that waits.
+	// and peer that waits. Wants that hunt look around ten times a second, each for
+	// itself; that is most of it.
 	stepsPerBlockMax   = 40
 	stepsPerMeetingMax = 12
-	stepsPerSecondMax  = 12
+	stepsPerSecondMax  = 64
 )
 
 // finish lets the world fall silent, and looks whether all that must hold does.

@@ -17,7 +17,7 @@ var small = map[string]map[string]string{
 	"slow-peers":  {"size": "3000000", "block": "100000"},
 }
 
-const smallPeers = 12
+const smallPeers = 8
 
 func find(t testing.TB, name string) machine.Scenario {
 	t.Helper()

@@ -62,7 +62,8 @@ type World struct {
 	byID      map[peer.ID]*Peer
 	serial    uint64 // of the last connection
 	cuts      map[[2]int]Cut
-	held      []*packet // by a cut, in the order in which they left
+	cutAt     map[[2]int]time.Duration // when each Hold began
+	held      []*packet                // by a cut, in the order in which they left
 	providers map[cid.Cid][]*Peer
 }
 
@@ -82,7 +83,8 @@ func New(o Options) *World {
 	}
 	return &World{
 		o: o, rng: rand.New(rand.NewPCG(o.Seed, 0x3a11)), trace: newTrace(),
-		byID: make(map[peer.ID]*Peer), cuts: make(map[[2]int]Cut), providers: make(map[cid.Cid][]*Peer),
+		byID: make(map[peer.ID]*Peer), cuts: make(map[[2]int]Cut), cutAt: make(map[[2]int]time.Duration),
+		providers: make(map[cid.Cid][]*Peer),
 	}
 }
 
