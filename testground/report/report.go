@@ -2,8 +2,8 @@
 // for one run, or for several side by side. The page needs no network, no script and
 // no file beside it, and follows the reader's choice of light or dark.
 //
-// It is not a judge: it shows what package measure has kept, and leaves out nothing
-// that was measured; what must hold is for the scenarios.
+// It is not a judge: it shows what package measure has kept, and leaves out no series;
+// what must hold is for the scenarios.
 //
 // Invariant: the page is a function of the runs; the same values draw the same page,
 // and it is well-formed XML whatever names and errors it shows.
@@ -24,6 +24,9 @@ import (
 // RunsMax is how many runs stand side by side: as many as there are colours that are
 // told apart.
 const RunsMax = 8
+
+// picturesMax is up to how many runs each has heat maps and topologies of its own.
+const picturesMax = 3
 
 // Run is one run and every value of it.
 type Run struct {
@@ -96,6 +99,9 @@ func figures(runs []Run) ([]figure, error) {
 				add(drawLines(name, runs))
 			}
 		}
+	}
+	if len(runs) > picturesMax {
+		return all, errors.Join(errs...)
 	}
 	for _, name := range namesOf(kinds, sampled) {
 		for i := range runs {

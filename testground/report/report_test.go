@@ -143,6 +143,21 @@ func TestSideBySide(t *testing.T) {
 	}
 }
 
+// TestMany: of many runs there are the plots that all share, and no others.
+func TestMany(t *testing.T) {
+	var runs []report.Run
+	for i := range report.RunsMax {
+		runs = append(runs, sample(uint64(i), 10))
+	}
+	var page bytes.Buffer
+	if err := report.Write(&page, runs...); err != nil {
+		t.Fatal(err)
+	}
+	if e := wellFormed(t, page.Bytes()); e["svg"] != 4 || e["article"] != 2*report.RunsMax {
+		t.Errorf("got %v", e)
+	}
+}
+
 // TestHostile: names, errors and values that nobody expects.
 func TestHostile(t *testing.T) {
 	r := measure.New()
