@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/p2pnode/p2pnode/testground/measure"
@@ -49,7 +51,7 @@ type batch struct {
 	seeds chan uint64
 
 	mu     sync.Mutex   // guards the following
-	runs   []report.Run // the first few, for the page
+	runs   []report.Run // for the page
 	done   int
 	failed []error
 }
@@ -70,14 +72,28 @@ func (b *batch) one(ctx context.Context, c cli, j job, o outputs, seed uint64) {
 	if err != nil {
 		b.failed = append(b.failed, fmt.Errorf("seed %d: %w", seed, err))
 	}
-	if o.report != "" && len(b.runs) < report.RunsMax {
+	if o.report != "" {
+		b.show(run)
+	}
+}
+
+// show takes a run for the page. There is not room for all; those that did not pass
+// go first.
+func (b *batch) show(run report.Run) {
+	if len(b.runs) < report.RunsMax {
 		b.runs = append(b.runs, run)
+		return
+	}
+	dull := slices.IndexFunc(b.runs, func(r report.Run) bool { return r.Result == measure.Passed })
+	if dull >= 0 && run.Result != measure.Passed {
+		b.runs[dull] = run
 	}
 }
 
 // end draws the page and sums up.
 func (b *batch) end(o outputs, all int) error {
 	errs := b.failed
+	slices.SortFunc(b.runs, func(x, y report.Run) int { return cmp.Compare(x.Seed, y.Seed) })
 	if o.report != "" && len(b.runs) > 0 {
 		errs = append(errs, draw(o.report, b.runs...))
 	}
