@@ -129,8 +129,8 @@ type dial struct {
 	given bool // up
 	// answered means that the other end has got the first packet.
 	answered bool
-	conn  *conn
-	err   error
+	conn     *conn
+	err      error
 }
 
 func (d *dial) end(c *conn, err error) {
