@@ -17,7 +17,7 @@ import (
 // give one up.
 func TestSimFlashCrowd(t *testing.T) {
 	t.Run("10 Mbit/s", func(t *testing.T) { flashCrowd(t, 10*mbit, 0.125) })
-	t.Run("1 Mbit/s", func(t *testing.T) { flashCrowd(t, mbit, 0.5) })
+	t.Run("2 Mbit/s", func(t *testing.T) { flashCrowd(t, 2*mbit, 0.5) })
 }
 
 // flashCrowd fails the test if more than a share of the bytes arrives twice.
