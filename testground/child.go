@@ -160,14 +160,13 @@ func graphOf(net *sim.Network, name string) measure.Graph {
 	}
 	seen := make(map[[2]int]bool)
 	for i, p := range peers {
-		n := p.Node()
-		if n == nil {
+		if !p.Runs() {
 			g.Group = append(g.Group, -1)
 			continue
 		}
 		g.Group = append(g.Group, p.Region())
-		for _, other := range n.Peers() {
-			k, known := number[other.ID]
+		for _, id := range p.Connected() {
+			k, known := number[id]
 			if pair := [2]int{min(i, k), max(i, k)}; known && !seen[pair] {
 				seen[pair] = true
 				g.Edges = append(g.Edges, pair)

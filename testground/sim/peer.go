@@ -15,9 +15,7 @@ import (
 
 	ds "github.com/ipfs/go-datastore"
 	dssync "github.com/ipfs/go-datastore/sync"
-	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2pnode/p2pnode/blockstore"
@@ -54,7 +52,8 @@ type Peer struct {
 
 	// node is the running one. It is read without mu: Start holds that for as long
 	// as a node takes to open, and whoever waits for a mutex stops a bubble's time.
-	node atomic.Pointer[node.Node]
+	node  atomic.Pointer[node.Node]
+	guest atomic.Pointer[Guest]
 
 	mu      sync.Mutex // guards the following
 	nic     *fabric.NIC
@@ -132,7 +131,7 @@ func (p *Peer) Traffic() *Traffic {
 func (p *Peer) Start(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.node.Load() != nil {
+	if p.Runs() {
 		return fmt.Errorf("start %s: it runs", p)
 	}
 	p.nic = p.net.fabric.NIC(p.addr, p.o.Line)
@@ -144,15 +143,7 @@ func (p *Peer) Start(ctx context.Context) error {
 		Network: networkName, Listen: []string{p.listen()}, NoMDNS: true,
 		Store: p.store, State: p.state,
 		Logger: p.net.config.Logger.With("peer", p.number),
-		Libp2p: []libp2p.Option{
-			p.nic.Transport(), libp2p.Identity(p.key),
-			libp2p.BandwidthReporter(p.traffic),
-			// An address is known to all here, and what one process can hold is
-			// not for a peer to decide.
-			libp2p.DisableIdentifyAddressDiscovery(), libp2p.Ping(false),
-			libp2p.ResourceManager(&network.NullResourceManager{}),
-			libp2p.UDPBlackHoleSuccessCounter(nil), libp2p.IPv6BlackHoleSuccessCounter(nil),
-		},
+		Libp2p: p.hostOptions(),
 	}
 	for _, b := range p.o.Bootstrap {
 		o.Bootstrap = append(o.Bootstrap, b.Addr())
@@ -173,24 +164,23 @@ func labelled(ctx context.Context, p *Peer, f func(context.Context)) {
 	pprof.Do(ctx, pprof.Labels("peer", strconv.Itoa(p.number)), f)
 }
 
-// Stop closes the node in order.
+// Stop closes what runs, in order.
 func (p *Peer) Stop() error {
-	n := p.node.Swap(nil)
-	if n == nil {
-		return nil
+	if end := p.take(); end != nil {
+		return end()
 	}
-	return n.Close()
+	return nil
 }
 
 // Crash takes the peer off the network without a goodbye, and ends it. What it has
 // kept stays, unless lose says that its disk is gone too.
 func (p *Peer) Crash(lose bool) error {
-	n := p.node.Swap(nil)
-	if n == nil {
+	end := p.take()
+	if end == nil {
 		return errors.New("crash: peer does not run")
 	}
 	p.NIC().Crash()
-	err := n.Close()
+	err := end()
 	if lose {
 		p.mu.Lock()
 		p.forget()

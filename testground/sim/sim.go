@@ -98,7 +98,7 @@ func (n *Network) Peers() []*Peer {
 func (n *Network) Up() []*Peer {
 	var up []*Peer
 	for _, p := range n.Peers() {
-		if p.Node() != nil {
+		if p.Runs() {
 			up = append(up, p)
 		}
 	}

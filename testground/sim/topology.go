@@ -36,7 +36,7 @@ func (n *Network) Connect(ctx context.Context, pairs []Pair) error {
 	errs := make(chan error, len(pairs))
 	for _, p := range pairs {
 		tasks.Go(func() {
-			if err := p.A.Node().Connect(ctx, p.B.Addr()); err != nil {
+			if err := p.A.Connect(ctx, p.B); err != nil {
 				errs <- fmt.Errorf("connect %s to %s: %w", p.A, p.B, err)
 			}
 		})

@@ -18,7 +18,12 @@ type Traffic struct {
 }
 
 // Bytes are bytes sent and received, without what the line adds.
-type Bytes struct{ Out, In int64 }
+type Bytes struct {
+	Out, In int64
+	// Writes are how many times something was sent. Software that writes each of its
+	// messages at once, as all of libp2p's does while they are short, has sent so many.
+	Writes int64
+}
 
 // ByProtocol returns the bytes of each protocol.
 func (t *Traffic) ByProtocol() map[protocol.ID]Bytes {
@@ -27,20 +32,24 @@ func (t *Traffic) ByProtocol() map[protocol.ID]Bytes {
 	return maps.Clone(t.by)
 }
 
-func (t *Traffic) add(id protocol.ID, out, in int64) {
+func (t *Traffic) add(id protocol.ID, more Bytes) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.by == nil {
 		t.by = make(map[protocol.ID]Bytes)
 	}
 	b := t.by[id]
-	t.by[id] = Bytes{b.Out + out, b.In + in}
+	t.by[id] = Bytes{b.Out + more.Out, b.In + more.In, b.Writes + more.Writes}
 }
 
 var _ metrics.Reporter = (*Traffic)(nil)
 
-func (t *Traffic) LogSentMessageStream(n int64, id protocol.ID, _ peer.ID) { t.add(id, n, 0) }
-func (t *Traffic) LogRecvMessageStream(n int64, id protocol.ID, _ peer.ID) { t.add(id, 0, n) }
+func (t *Traffic) LogSentMessageStream(n int64, id protocol.ID, _ peer.ID) {
+	t.add(id, Bytes{Out: n, Writes: 1})
+}
+func (t *Traffic) LogRecvMessageStream(n int64, id protocol.ID, _ peer.ID) {
+	t.add(id, Bytes{In: n})
+}
 
 // Nobody here asks for the rest.
 func (t *Traffic) LogSentMessage(int64)                                  {}
