@@ -20,6 +20,7 @@ type P2PNode struct {
 	Prefix []string // see Command
 	Listen string   // multiaddr; default: a free TCP port on loopback
 	Args   []string // further arguments of the daemon
+	Tied   bool     // see Command
 
 	*Process // of the daemon, nil until Start
 	addr     string
@@ -49,7 +50,7 @@ func (n *P2PNode) Launch(ctx context.Context) (*Process, error) {
 		listen = "/ip4/127.0.0.1/tcp/0"
 	}
 	args := []string{"--repo", n.Repo, "daemon", "--listen", listen, "--gateway", "127.0.0.1:0", "--no-mdns", "--network", "testground"}
-	return Start(ctx, Command{Path: n.Binary, Args: append(args, n.Args...), Prefix: n.Prefix})
+	return Start(ctx, Command{Path: n.Binary, Args: append(args, n.Args...), Prefix: n.Prefix, Tied: n.Tied})
 }
 
 func (n *P2PNode) await(ctx context.Context) error {

@@ -40,6 +40,10 @@ type Command struct {
 	Dir    string    // default: the current directory
 	Stdin  io.Reader // default: none
 	Stdout io.Writer // default: kept as lines
+	// Tied kills the process when the thread that starts it ends, and so whatever ends this
+	// process (Linux; elsewhere it changes nothing). The caller must be locked to its thread:
+	// threads that are not locked come and go.
+	Tied bool
 }
 
 func (c Command) cmd(ctx context.Context) *exec.Cmd {
@@ -49,6 +53,9 @@ func (c Command) cmd(ctx context.Context) *exec.Cmd {
 	cmd.Dir = c.Dir
 	cmd.Stdin = c.Stdin
 	cmd.WaitDelay = drainMax
+	if c.Tied {
+		tie(cmd)
+	}
 	return cmd
 }
 
