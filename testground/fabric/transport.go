@@ -88,6 +88,9 @@ func multiaddr(ap netip.AddrPort) ma.Multiaddr {
 	return ma.StringCast("/" + kind + "/" + ap.Addr().String() + "/tcp/" + strconv.Itoa(int(ap.Port())))
 }
 
+// Listen is the multiaddr by which a host listens on an address and port.
+func (f *Fabric) Listen(at netip.AddrPort) string { return multiaddr(at).String() }
+
 // Dial connects to p, in two round trips.
 func (t *Transport) Dial(ctx context.Context, addr ma.Multiaddr, p peer.ID) (transport.CapableConn, error) {
 	to, err := endpoint(addr)

@@ -56,7 +56,7 @@ type Peer struct {
 	guest atomic.Pointer[Guest]
 
 	mu      sync.Mutex // guards the following
-	nic     *fabric.NIC
+	nic     NIC
 	store   *blockstore.Mem
 	state   ds.Batching
 	traffic *Traffic
@@ -108,13 +108,13 @@ func (p *Peer) Region() int { return p.region }
 // Addr is a multiaddr with /p2p/ID.
 func (p *Peer) Addr() string { return fmt.Sprintf("%s/p2p/%s", p.listen(), p.id) }
 
-func (p *Peer) listen() string { return fmt.Sprintf("/ip4/%s/tcp/%d", p.addr, port) }
+func (p *Peer) listen() string { return p.net.fabric.Listen(netip.AddrPortFrom(p.addr, port)) }
 
 // Node is the running node, nil if the peer does not run.
 func (p *Peer) Node() *node.Node { return p.node.Load() }
 
 // NIC is the peer's end of the network, nil until it has run.
-func (p *Peer) NIC() *fabric.NIC {
+func (p *Peer) NIC() NIC {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.nic

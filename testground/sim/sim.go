@@ -1,6 +1,7 @@
 // Package sim is a network of whole nodes in one process: what a daemon opens, on
-// hosts that talk over package fabric. Run it in a synctest bubble (Run does) and
-// its time is virtual: idle hours cost seconds, and a busy machine changes nothing.
+// hosts that talk over a network in memory: package fabric, a model of connections,
+// or package quicnet, QUIC over packets. Run it in a synctest bubble and its time is
+// virtual: idle hours cost seconds, and a busy machine changes nothing.
 //
 // The only difference to a daemon is what node.Options can say to anyone: extra
 // libp2p options, a block store and a datastore. There is no clock to inject and no
@@ -30,12 +31,15 @@ import (
 type Config struct {
 	Seed uint64
 
+	// Medium is what peers talk over: Mem, which is the default, or QUIC.
+	Medium Medium
+
 	// Latency is how long a packet takes between two peers, one way. Nil: as
 	// Regions has it.
 	Latency func(a, b *Peer) time.Duration
 
 	// KeepAlive is how long an end of a connection takes to notice that nothing
-	// gets through. 0: 30 s.
+	// gets through. 0: 30 s. QUIC has patience of its own.
 	KeepAlive time.Duration
 
 	// Logger gets what nodes log, with the attribute "peer". Nil discards it.
@@ -46,7 +50,7 @@ type Config struct {
 // several.
 type Network struct {
 	config Config
-	fabric *fabric.Fabric
+	fabric Fabric
 	rng    *rand.Rand
 	began  time.Time
 
@@ -67,7 +71,10 @@ func New(c Config) *Network {
 	if n.config.Latency == nil {
 		n.config.Latency = Regions
 	}
-	n.fabric = fabric.New(fabric.Options{Latency: n.latency, KeepAlive: c.KeepAlive, Seed: c.Seed})
+	if n.config.Medium == nil {
+		n.config.Medium = Mem
+	}
+	n.fabric = n.config.Medium(fabric.Options{Latency: n.latency, KeepAlive: c.KeepAlive, Seed: c.Seed})
 	return n
 }
 
@@ -85,7 +92,7 @@ func (n *Network) Age() time.Duration { return time.Since(n.began) }
 func (n *Network) Rand() *rand.Rand { return n.rng }
 
 // Fabric is what the peers talk over.
-func (n *Network) Fabric() *fabric.Fabric { return n.fabric }
+func (n *Network) Fabric() Fabric { return n.fabric }
 
 // Peers are all peers, of whatever state, in the order of their making.
 func (n *Network) Peers() []*Peer {
