@@ -12,9 +12,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
-	"github.com/p2pnode/p2pnode/node"
 	"github.com/p2pnode/p2pnode/testground/sim"
-	"github.com/p2pnode/p2pnode/unixfs"
 )
 
 // content is a file that somebody has added, and what it must be.
@@ -26,22 +24,27 @@ type content struct {
 
 // add has a peer add size random bytes.
 func (r *Run) add(ctx context.Context, p *sim.Peer, size int) (content, error) {
+	return r.addChunks(ctx, p, size, 0)
+}
+
+// addChunks is add in chunks of some bytes, or of the software's own size if that is 0.
+func (r *Run) addChunks(ctx context.Context, p *sim.Peer, size, chunk int) (content, error) {
 	var seed [32]byte
 	binary.LittleEndian.PutUint64(seed[:], r.Net.Rand().Uint64())
 	b := make([]byte, size)
 	rand.NewChaCha8(seed).Read(b)
-	root, err := p.Node().Add(ctx, bytes.NewReader(b), node.AddOptions{})
+	root, err := running[sharer](p).Add(ctx, bytes.NewReader(b), chunk)
 	if err != nil {
 		return content{}, fmt.Errorf("%s adds %d bytes: %w", p, size, err)
 	}
-	return content{root.Cid, sha256.Sum256(b), size}, nil
+	return content{root, sha256.Sum256(b), size}, nil
 }
 
 // fetch has a peer read content whole, and fails if a byte is wrong or missing. How
 // long it took is measured.
 func (r *Run) fetch(ctx context.Context, p *sim.Peer, c content, series string) error {
 	began := time.Now()
-	f, err := p.Node().OpenFile(ctx, unixfs.Path{Root: c.root})
+	f, err := running[sharer](p).Open(ctx, c.root)
 	if err != nil {
 		return fmt.Errorf("%s fetches %s: %w", p, c.root, err)
 	}

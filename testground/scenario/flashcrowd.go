@@ -4,22 +4,24 @@ import (
 	"context"
 	"time"
 
+	"github.com/p2pnode/p2pnode/testground/measure"
 	"github.com/p2pnode/p2pnode/testground/sim"
 )
 
 // flashCrowd: one peer has a file, all others want it at the same time.
 var flashCrowd = Scenario{
 	Name: "flash-crowd", Doc: "one peer has a file, all others want it at once", Peers: 17,
-	TimeMax: 2 * time.Hour,
+	TimeMax: 2 * time.Hour, Clients: sharers,
 	Params: []Param{
 		{"size", "8388608", "bytes of the file"},
+		{"chunk", "0", "bytes of a block of it; 0 is as many as the client likes"},
 		{"degree", "8", "connections of each peer, at least"},
 	},
 	Run: runFlashCrowd,
 }
 
 func runFlashCrowd(ctx context.Context, r *Run) error {
-	size, degree := r.Int("size"), r.Int("degree")
+	size, chunk, degree := r.Int("size"), r.Int("chunk"), r.Int("degree")
 	if err := r.Populate(); err != nil {
 		return err
 	}
@@ -28,29 +30,24 @@ func runFlashCrowd(ctx context.Context, r *Run) error {
 		return err
 	}
 	seed, crowd := peers[0], peers[1:]
-	c, err := r.add(ctx, seed, size)
+	c, err := r.addChunks(ctx, seed, size, chunk)
 	if err != nil {
 		return err
 	}
 	time.Sleep(settleTime) // until its record is out
 	r.Logf("%d peers want %d bytes", len(crowd), size)
-	before := seed.NIC().Traffic().BytesOut
+	costs := r.sharing(seed, size)
 	began := time.Now()
 	err = sim.Each(ctx, crowd, func(ctx context.Context, p *sim.Peer) error { return r.fetch(ctx, p, c, "completion_time_s") })
 	if err != nil {
 		return err
 	}
 	took := time.Since(began)
-	at := r.Net.Age()
-	r.Measure.Add("seed_copies", at, -1, float64(seed.NIC().Traffic().BytesOut-before)/float64(size))
-	var in, twice int64
-	for _, p := range crowd {
-		s := p.Node().Stats().Exchange
-		in, twice = in+s.BytesIn, twice+s.DupBytes
-	}
-	r.Measure.Add("duplicate_share", at, -1, float64(twice)/float64(max(in, 1)))
+	time.Sleep(drainTime)
+	costs.measure()
 	if bound := crowdBound(size, len(crowd), r.Rate("uplink"), r.Rate("downlink")); bound > 0 {
-		r.Measure.Add("times_the_bound", at, -1, took.Seconds()/bound)
+		r.Measure.AddBound(measure.Bound{Series: "completion_time_s", Label: "the lines allow", Value: bound})
+		r.Measure.Add("times_the_bound", r.Net.Age(), -1, took.Seconds()/bound)
 		r.Logf("the last after %v, %.2f times the bound of %.1f s", took.Round(time.Millisecond), took.Seconds()/bound, bound)
 	}
 	return r.Check()
@@ -70,7 +67,40 @@ func crowdBound(size, crowd, up, down int) float64 {
 	return bound
 }
 
-const settleTime = 15 * time.Second // for tables to form and records to be sent
+// sharing is what a file costs those who share it.
+type sharing struct {
+	r         *Run
+	seed      *sim.Peer
+	size      int
+	seedBytes int64 // over its line, before
+	before    sim.Bytes
+}
+
+func (r *Run) sharing(seed *sim.Peer, size int) sharing {
+	return sharing{r, seed, size, seed.NIC().Traffic().BytesOut, r.sent(isExchange)}
+}
+
+// measure notes what it has cost since.
+func (s sharing) measure() {
+	r, at := s.r, s.r.Net.Age()
+	note := func(name string, value float64) { r.Measure.Add(name, at, -1, value) }
+	var in, twice int64
+	peers := r.Net.Peers()
+	for _, p := range peers {
+		all, again := running[sharer](p).Received()
+		in, twice = in+all, twice+again
+	}
+	now := r.sent(isExchange)
+	note("seed_copies", float64(s.seed.NIC().Traffic().BytesOut-s.seedBytes)/float64(max(s.size, 1)))
+	note("duplicate_share", float64(twice)/float64(max(in, 1)))
+	note("control_bytes_per_peer", float64(now.Out-s.before.Out-in)/float64(len(peers)))
+	note("messages_per_peer", float64(now.Writes-s.before.Writes)/float64(len(peers)))
+}
+
+const (
+	settleTime = 15 * time.Second // for tables to form and records to be sent
+	drainTime  = 5 * time.Second  // for what is on the way, and for what nobody waits for
+)
 
 // connected starts peers with full tables and connects each to some others.
 func (r *Run) connected(ctx context.Context, peers []*sim.Peer, degree int) error {

@@ -28,6 +28,8 @@ type Scenario struct {
 	Doc    string // one line
 	Peers  int    // unless told otherwise
 	Params []Param
+	// Clients are what its peers can be instead of ours; see the parameter client.
+	Clients []string
 	// TimeMax ends a run that does not end itself, in the network's time.
 	TimeMax time.Duration
 	Run     func(ctx context.Context, r *Run) error
@@ -50,7 +52,7 @@ var lineParams = []Param{
 
 // All lists the scenarios.
 func All() []Scenario {
-	return []Scenario{bootstrap, churn, flashCrowd, freeRide, gossip, nat, partition, region, restart, slow}
+	return []Scenario{bootstrap, churn, flashCrowd, freeRide, gossip, mixedFaults, nat, partition, region, restart, slow}
 }
 
 // Find returns the scenario of that name, or an error that names the nearest.
@@ -66,7 +68,7 @@ func Find(name string) (Scenario, error) {
 }
 
 // AllParams lists a scenario's parameters and those that all have.
-func (s Scenario) AllParams() []Param { return slices.Concat(s.Params, lineParams) }
+func (s Scenario) AllParams() []Param { return slices.Concat(s.clientParam(), s.Params, lineParams) }
 
 // Run is one run of a scenario.
 type Run struct {
@@ -94,6 +96,9 @@ func NewRun(s Scenario, n *sim.Network, peers int, values map[string]string) (*R
 			return nil, fmt.Errorf("scenario %s has no parameter %q; did you mean %s?", s.Name, name, Nearest(name, names))
 		}
 		r.values[name] = v
+	}
+	if err := s.checkClient(r.values["client"]); err != nil {
+		return nil, err
 	}
 	return r, nil
 }
@@ -171,9 +176,9 @@ func (r *Run) Populate() error {
 	return nil
 }
 
-// Start starts peers.
+// Start starts peers, whatever they are.
 func (r *Run) Start(ctx context.Context, peers []*sim.Peer) error {
-	return sim.Each(ctx, peers, func(ctx context.Context, p *sim.Peer) error { return p.Start(ctx) })
+	return sim.Each(ctx, peers, r.start)
 }
 
 // Nearest is the name that was probably meant.

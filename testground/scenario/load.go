@@ -1,0 +1,269 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/node"
+	"github.com/p2pnode/p2pnode/unixfs"
+	"github.com/p2pnode/p2pnode/unixfs/build"
+)
+
+const (
+	// loadsMax is how many things peers do at a time.
+	loadsMax = 40
+	// stormAnswerMax is how long anything may take while all goes wrong: three
+	// searches of a minute each, dials, a silence, and a slow line at the end.
+	stormAnswerMax = 6 * time.Minute
+	// manyBlocks are so many that an add stores some before it has all.
+	manyBlocks = 1500
+)
+
+// load has peers do things until ctx ends, and waits until all are answered.
+func (m *mixed) load(ctx, calm context.Context) {
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	slots := make(chan struct{}, loadsMax)
+	rngs := make([]*rand.Rand, len(loads))
+	for i := range loads {
+		rngs[i] = rand.New(rand.NewPCG(m.loadRands.Uint64(), uint64(i)))
+	}
+	for i, l := range loads {
+		tasks.Go(func() {
+			every(ctx, rngs[i], l.pause, func() {
+				up := m.up()
+				if len(up) == 0 {
+					return
+				}
+				do := l.make(m, rngs[i], up)
+				if do == nil {
+					return
+				}
+				select {
+				case slots <- struct{}{}:
+					tasks.Go(func() { do(calm); <-slots })
+				default: // enough is going on
+				}
+			})
+		})
+	}
+}
+
+// loads are what peers do, and how often. make chooses who does what.
+var loads = []struct {
+	pause time.Duration
+	make  func(*mixed, *rand.Rand, []*member) func(context.Context)
+}{
+	{4 * time.Second, (*mixed).makeAdd},
+	{1500 * time.Millisecond, (*mixed).makeFetch},
+	{12 * time.Second, (*mixed).makeAsk},
+	{5 * time.Second, (*mixed).makeFind},
+	{3 * time.Second, (*mixed).makeNews},
+	{15 * time.Second, (*mixed).makePin},
+	{10 * time.Second, (*mixed).makeCollect},
+}
+
+func one[T any](rng *rand.Rand, of []T) T { return of[rng.IntN(len(of))] }
+
+// makeAdd: a peer takes a file in, of few blocks or of many, at once or slowly.
+func (m *mixed) makeAdd(rng *rand.Rand, up []*member) func(context.Context) {
+	w := one(rng, up)
+	f := file{seed: rng.Uint64(), size: 1 + rng.IntN(1+rng.IntN(m.size))}
+	u := upload{profile: build.V1_2025}
+	switch rng.IntN(8) {
+	case 0, 1, 2, 3:
+		u.profile.ChunkSize, u.profile.LinksMax = one(rng, []int{4 << 10, 32 << 10, 128 << 10}), one(rng, []int{4, 30, 174})
+		u.takes = between(rng, 0, 20*time.Second)
+	case 4:
+		f.size = m.size
+		u.profile.ChunkSize = max(1, m.size/manyBlocks)
+		u.takes = between(rng, 10*time.Second, time.Minute)
+	}
+	return func(ctx context.Context) {
+		change, done, ok := w.change(ctx)
+		if !ok {
+			return
+		}
+		defer done()
+		n := w.p.Node()
+		if n == nil {
+			return
+		}
+		switch err := f.add(change, n, u); {
+		case err == nil:
+			w.keep(f)
+			m.mu.Lock()
+			m.files = append(m.files, f)
+			m.counts.added++
+			m.mu.Unlock()
+		case change.Err() == nil:
+			m.broken(w.p, "add %d bytes: %w", f.size, err)
+		}
+	}
+}
+
+// anyFile is one that somebody has added, nil if nobody has.
+func (m *mixed) anyFile(rng *rand.Rand) *file {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.files) == 0 {
+		return nil
+	}
+	f := one(rng, m.files)
+	return &f
+}
+
+// makeFetch: a peer reads a file, or parts of it.
+func (m *mixed) makeFetch(rng *rand.Rand, up []*member) func(context.Context) {
+	w, f := one(rng, up), m.anyFile(rng)
+	if f == nil {
+		return nil
+	}
+	var parts []span
+	if rng.IntN(3) == 0 {
+		parts = randomSpans(rng, f.size)
+	}
+	return func(ctx context.Context) {
+		if n := w.p.Node(); n != nil {
+			m.fetched(ctx, w, stormAnswerMax, fmt.Sprint("fetch ", f.root), func(ctx context.Context) error { return f.read(ctx, n, parts) })
+		}
+	}
+}
+
+// fetched judges a fetch: it must come right, or be refused, in time. It tells whether it came.
+func (m *mixed) fetched(ctx context.Context, w *member, most time.Duration, what string, f func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	began := time.Now()
+	err := f(limited)
+	took := time.Since(began)
+	var wrong *wrongError
+	switch {
+	case err == nil:
+		m.r.Measure.Add("fetch_time_s", m.r.Net.Age(), w.p.Number(), took.Seconds())
+		m.count(func(c *mixedCounts) { c.came++ })
+	case ctx.Err() != nil: // the run is over
+	case errors.As(err, &wrong):
+		m.broken(w.p, "%s: %w", what, err)
+	case limited.Err() != nil:
+		m.broken(w.p, "%s: no answer within %v: %w", what, most, err)
+	default:
+		m.r.Measure.Add("refused_time_s", m.r.Net.Age(), w.p.Number(), took.Seconds())
+		m.count(func(c *mixedCounts) { c.refused++ })
+	}
+	return err
+}
+
+// makeAsk: a peer asks for what nobody has.
+func (m *mixed) makeAsk(rng *rand.Rand, up []*member) func(context.Context) {
+	w, c := one(rng, up), nobodyHas(rng)
+	return func(ctx context.Context) { m.askInVain(ctx, w, c, stormAnswerMax) }
+}
+
+func nobodyHas(rng *rand.Rand) cid.Cid {
+	f := file{seed: rng.Uint64(), size: 100}
+	b, err := block.New(f.bytes(), block.Prefix{Codec: cid.Raw})
+	if err != nil {
+		panic(err) // a hundred bytes have a name
+	}
+	return b.Cid()
+}
+
+func (m *mixed) askInVain(ctx context.Context, w *member, c cid.Cid, most time.Duration) {
+	n := w.p.Node()
+	if n == nil {
+		return
+	}
+	err := m.fetched(ctx, w, most, "ask for what nobody has", func(ctx context.Context) error {
+		_, err := n.Session(ctx).Get(ctx, c)
+		return err
+	})
+	if err == nil {
+		m.broken(w.p, "it got %s, which nobody has", c)
+	}
+}
+
+// makeFind: a peer looks for the providers of something.
+func (m *mixed) makeFind(rng *rand.Rand, up []*member) func(context.Context) {
+	w, f := one(rng, up), m.anyFile(rng)
+	if f == nil {
+		return nil
+	}
+	return func(ctx context.Context) {
+		n := w.p.Node()
+		if n == nil {
+			return
+		}
+		limited, cancel := context.WithTimeout(ctx, stormAnswerMax)
+		defer cancel()
+		for _, err := range n.FindProviders(limited, f.root) {
+			if limited.Err() != nil && ctx.Err() == nil {
+				m.broken(w.p, "find %s: no answer within %v: %w", f.root, stormAnswerMax, err)
+			}
+		}
+	}
+}
+
+// makePin: a peer keeps what another has.
+func (m *mixed) makePin(rng *rand.Rand, up []*member) func(context.Context) {
+	w, f := one(rng, up), m.anyFile(rng)
+	if f == nil {
+		return nil
+	}
+	return func(ctx context.Context) {
+		change, done, ok := w.change(ctx)
+		if !ok {
+			return
+		}
+		defer done()
+		n := w.p.Node()
+		if n == nil {
+			return
+		}
+		limited, cancel := context.WithTimeout(change, stormAnswerMax)
+		defer cancel()
+		_, err := n.Pin(limited, unixfs.Path{Root: f.root}, "copy", nil)
+		switch {
+		case err == nil:
+			w.keep(*f)
+		case limited.Err() != nil && change.Err() == nil:
+			m.broken(w.p, "pin %s: no answer within %v: %w", f.root, stormAnswerMax, err)
+		}
+	}
+}
+
+// makeCollect: a peer collects garbage, most often one that is just adding.
+func (m *mixed) makeCollect(rng *rand.Rand, up []*member) func(context.Context) {
+	w := one(rng, up)
+	if rng.IntN(3) > 0 {
+		for _, o := range up {
+			if o.busy() {
+				w = o
+			}
+		}
+	}
+	return func(ctx context.Context) {
+		change, done, ok := w.change(ctx)
+		if !ok {
+			return
+		}
+		defer done()
+		n := w.p.Node()
+		if n == nil {
+			return
+		}
+		switch _, err := n.GC(change, node.GCOptions{}); {
+		case err == nil:
+			m.count(func(c *mixedCounts) { c.collected++ })
+		case change.Err() == nil && !errors.Is(err, node.ErrCollecting):
+			m.broken(w.p, "%w", err)
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package scenario
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/p2pnode/p2pnode/testground/fabric"
+)
+
+const (
+	awayMax = 90 * time.Second // of a peer
+	cutMax  = 100 * time.Second
+	badMax  = 2 * time.Minute // of a line
+	// groupsMax is into how many parts the network may fall.
+	groupsMax = 3
+)
+
+// storm has everything go wrong for a while. When it returns, all that peers have
+// begun is answered, but nothing is mended.
+func (m *mixed) storm(ctx context.Context) {
+	raging, stop := context.WithTimeout(ctx, m.minutes)
+	defer stop()
+	var tasks sync.WaitGroup
+	tasks.Go(func() { m.load(raging, ctx) })
+	tasks.Go(func() { m.sampleStorm(raging) })
+	tasks.Go(func() {
+		every(raging, m.cutRand, 10*m.pause, func() { m.cut(raging, m.cutRand) })
+	})
+	var faults sync.WaitGroup
+	every(raging, m.faultRand, m.pause, func() {
+		if f := m.fault(m.faultRand); f != nil {
+			faults.Go(func() { f(ctx, raging) })
+		}
+	})
+	faults.Wait()
+	tasks.Wait()
+	c := m.counts
+	m.r.Logf("%d left, %d crashed, %d lost their disk, %d joined, %d cuts, %d bad lines", c.left, c.crashed, c.lost, c.joined, c.cuts, c.lines)
+	m.r.Logf("%d files added, %d fetches came, %d were refused, %d collections", c.added, c.came, c.refused, c.collected)
+}
+
+// fault is something that goes wrong for a time, or until raging ends.
+type fault func(ctx, raging context.Context)
+
+func (m *mixed) fault(rng *rand.Rand) fault {
+	switch rng.IntN(8) {
+	case 0, 1, 2, 3:
+		return m.makeLeave(rng)
+	case 4:
+		return m.makeJoin()
+	default:
+		return m.makeBadLine(rng)
+	}
+}
+
+// makeLeave: a peer goes and comes back.
+func (m *mixed) makeLeave(rng *rand.Rand) fault {
+	up := m.up()
+	if 2*len(up) <= len(m.members) {
+		return nil
+	}
+	w, way, away := one(rng, up), leaving(rng.IntN(3)), between(rng, 100*time.Millisecond, awayMax)
+	if !w.claim(true) {
+		return nil
+	}
+	return func(ctx, raging context.Context) {
+		defer w.unclaim()
+		if err := w.leave(way); err != nil {
+			m.broken(w.p, "leave: %w", err)
+		}
+		m.count(func(c *mixedCounts) {
+			switch way {
+			case inOrder:
+				c.left++
+			case byCrash:
+				c.crashed++
+			case diskLost:
+				c.lost++
+			}
+		})
+		if !pauseFor(raging, away) {
+			return // heal starts it
+		}
+		if err := w.start(ctx); err != nil && ctx.Err() == nil {
+			m.broken(w.p, "come back: %w", err)
+		}
+	}
+}
+
+// makeJoin: somebody new comes, who knows but the first peers.
+func (m *mixed) makeJoin() fault {
+	for _, w := range m.members {
+		if w.p.NIC() == nil && w.claim(false) { // it has never run
+			return func(ctx, _ context.Context) {
+				defer w.unclaim()
+				if err := w.start(ctx); err != nil && ctx.Err() == nil {
+					m.broken(w.p, "join: %w", err)
+				}
+				m.count(func(c *mixedCounts) { c.joined++ })
+			}
+		}
+	}
+	return nil
+}
+
+// makeBadLine: a line becomes slow, lossy, far, or lets nobody in.
+func (m *mixed) makeBadLine(rng *rand.Rand) fault {
+	w, l := one(rng, m.members), fabric.Line{}
+	l = w.home
+	switch rng.IntN(4) {
+	case 0:
+		l.Up, l.Down = 500e3+rng.IntN(2e6), 1e6+rng.IntN(4e6)
+	case 1:
+		l.Loss = 0.1 * rng.Float64()
+	case 2:
+		l.Jitter = between(rng, 0, 400*time.Millisecond)
+	case 3:
+		l.NoInbound = true
+	}
+	bad := between(rng, time.Second, badMax)
+	return func(_, raging context.Context) {
+		m.count(func(c *mixedCounts) { c.lines++ })
+		w.p.SetLine(l)
+		pauseFor(raging, bad)
+		w.p.SetLine(w.home)
+	}
+}
+
+// cut has the network fall into parts for a while.
+func (m *mixed) cut(ctx context.Context, rng *rand.Rand) {
+	parts := 2 + rng.IntN(groupsMax-1)
+	for _, w := range m.members {
+		if nic := w.p.NIC(); nic != nil {
+			nic.SetGroup(rng.IntN(parts))
+		}
+	}
+	for a := range parts {
+		for b := range a {
+			m.r.Net.Fabric().SetCut(a, b, one(rng, []fabric.Cut{fabric.Hold, fabric.Drop}))
+		}
+	}
+	m.count(func(c *mixedCounts) { c.cuts++ })
+	pauseFor(ctx, between(rng, time.Second, cutMax))
+	m.mend()
+}
+
+// mend joins all parts of the network.
+func (m *mixed) mend() {
+	for a := range groupsMax {
+		for b := range a {
+			m.r.Net.Fabric().SetCut(a, b, fabric.Open)
+		}
+	}
+}
+
+// sampleStorm notes how the peers do.
+func (m *mixed) sampleStorm(ctx context.Context) {
+	m.r.sample(ctx, 10*time.Second)
+}
