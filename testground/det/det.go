@@ -20,27 +20,36 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
+
+// PeerLabel is the profiler label that names the peer to which a goroutine belongs, by
+// its number. Those that it starts have it too.
+const PeerLabel = "peer"
+
+// ErrPlain tells that something needs the patched runtime.
+var ErrPlain = errors.New("needs -det: the Go runtime is not patched")
 
 // AnchorError tells that this Go is not one that the patches are for.
 type AnchorError struct {
-	File   string // of package runtime
+	File   string // below GOROOT/src, such as runtime/proc.go
 	Anchor string // the text to be replaced
 	Count  int    // how often it is there
 }
 
 func (e *AnchorError) Error() string {
-	return fmt.Sprintf("patch runtime/%s: %q is there %d times, want once", e.File, e.Anchor, e.Count)
+	return fmt.Sprintf("patch %s: %q is there %d times, want once", e.File, e.Anchor, e.Count)
 }
 
 // Generate writes patched files of the Go under goroot into dir, and an overlay for
 // `go build -overlay` that puts them in place of the originals. What it writes
 // depends on nothing but these files.
 func Generate(goroot, dir string) (overlay string, err error) {
-	files, err := patched(filepath.Join(goroot, "src", "runtime"))
+	files, err := patched(goroot)
 	if err != nil {
 		return "", err
 	}
@@ -48,12 +57,12 @@ func Generate(goroot, dir string) (overlay string, err error) {
 		return "", fmt.Errorf("make folder of overlay: %w", err)
 	}
 	replace := make(map[string]string)
-	for path, text := range files {
-		to := filepath.Join(dir, filepath.Base(path))
+	for file, text := range files {
+		to := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
 		if err := write(to, text); err != nil {
 			return "", err
 		}
-		replace[path] = to
+		replace[source(goroot, file)] = to
 	}
 	text, err := json.MarshalIndent(map[string]any{"Replace": replace}, "", "  ")
 	if err != nil {
@@ -86,23 +95,27 @@ func write(path string, text []byte) error {
 	return nil
 }
 
-// patched returns the changed files of the package in a folder, by path.
-func patched(runtime string) (map[string][]byte, error) {
+// source is the path of a file of the standard library.
+func source(goroot, file string) string {
+	return filepath.Join(goroot, "src", filepath.FromSlash(file))
+}
+
+// patched returns the changed files, by what they are called below GOROOT/src.
+func patched(goroot string) (map[string][]byte, error) {
 	files := make(map[string][]byte)
 	for _, p := range patches() {
-		path := filepath.Join(runtime, p.file)
-		text, ok := files[path]
+		text, ok := files[p.file]
 		if !ok {
 			var err error
-			if text, err = os.ReadFile(path); err != nil {
-				return nil, fmt.Errorf("patch runtime: %w", err)
+			if text, err = os.ReadFile(source(goroot, p.file)); err != nil {
+				return nil, fmt.Errorf("patch Go: %w", err)
 			}
 		}
 		text, err := p.apply(text)
 		if err != nil {
 			return nil, err
 		}
-		files[path] = text
+		files[p.file] = text
 	}
 	return files, nil
 }

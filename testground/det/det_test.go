@@ -52,8 +52,13 @@ func TestAnchors(t *testing.T) {
 		t.Fatal(err)
 	}
 	var files []string
+	root := goroot(t)
 	for from, to := range replaced(t, overlay) {
-		files = append(files, filepath.Base(from))
+		file, err := filepath.Rel(filepath.Join(root, "src"), from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, filepath.ToSlash(file))
 		before, err := os.ReadFile(from)
 		if err != nil {
 			t.Fatal(err)
@@ -67,10 +72,11 @@ func TestAnchors(t *testing.T) {
 		}
 	}
 	slices.Sort(files)
-	if want := []string{"mgcpacer.go", "proc.go", "rand.go", "runtime2.go", "select.go", "sema.go", "synctest.go", "time.go"}; !slices.Equal(files, want) {
+	want := []string{"runtime/mgcpacer.go", "runtime/proc.go", "runtime/rand.go", "runtime/runtime2.go", "runtime/select.go", "runtime/sema.go", "runtime/synctest.go", "runtime/time.go", "time/time.go"}
+	if !slices.Equal(files, want) {
 		t.Errorf("files are %v, want %v", files, want)
 	}
-	if out, err := exec.Command("go", "build", "-overlay", overlay, "runtime").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-overlay", overlay, "runtime", "time").CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
@@ -122,7 +128,11 @@ func TestStranger(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				to := filepath.Join(strange, "src", "runtime", filepath.Base(from))
+				file, err := filepath.Rel(root, from)
+				if err != nil {
+					t.Fatal(err)
+				}
+				to := filepath.Join(strange, file)
 				text = bytes.Replace(text, []byte(anchor), []byte(c.with), 1)
 				if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, text, 0o644)); err != nil {
 					t.Fatal(err)
@@ -130,7 +140,7 @@ func TestStranger(t *testing.T) {
 			}
 			_, err := det.Generate(strange, dir)
 			var missing *det.AnchorError
-			if !errors.As(err, &missing) || missing.File != "rand.go" || missing.Anchor != anchor || missing.Count != c.count {
+			if !errors.As(err, &missing) || missing.File != "runtime/rand.go" || missing.Anchor != anchor || missing.Count != c.count {
 				t.Errorf("got %v", err)
 			}
 			if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {

@@ -1,9 +1,9 @@
 package det
 
-// patch is one change to a file of package runtime. The anchor stands in the file
+// patch is one change to a file of the standard library. The anchor stands in the file
 // exactly once, or the file is not the one the change was made for.
 type patch struct {
-	file   string
+	file   string // below GOROOT/src
 	anchor string
 	with   string
 }
@@ -11,42 +11,50 @@ type patch struct {
 // patches are all changes, in the order in which they are applied.
 func patches() []patch {
 	return []patch{
-		{"rand.go", "\t\"internal/goarch\"\n", "\t\"internal/goarch\"\n\t\"internal/runtime/atomic\"\n"},
+		{"runtime/rand.go", "\t\"internal/goarch\"\n", "\t\"internal/goarch\"\n\t\"internal/runtime/atomic\"\n\t\"internal/runtime/pprof/label\"\n"},
 		// The process's own seed: of hashes, and of what is drawn before Seed.
-		{"rand.go", "\tglobalRand.state.Init(*seed)\n", "\t*seed = [32]byte{'t', 'e', 's', 't', 'g', 'r', 'o', 'u', 'n', 'd'}\n\tglobalRand.state.Init(*seed)\n"},
+		{"runtime/rand.go", "\tglobalRand.state.Init(*seed)\n", "\t*seed = [32]byte{'t', 'e', 's', 't', 'g', 'r', 'o', 'u', 'n', 'd'}\n\tglobalRand.state.Init(*seed)\n"},
 		// Maps, math/rand, select, timers: one generator for the bubble, another for
 		// the rest, which wakes when the machine likes.
-		{"rand.go", "\tmp := getg().m\n\tc := &mp.chacha8\n", "\treturn testgroundRand()\n\tmp := getg().m\n\tc := &mp.chacha8\n"},
-		{"rand.go", "//go:linkname maps_rand internal/runtime/maps.rand\n", generators + "//go:linkname maps_rand internal/runtime/maps.rand\n"},
+		{"runtime/rand.go", "\tmp := getg().m\n\tc := &mp.chacha8\n", "\treturn testgroundRand()\n\tmp := getg().m\n\tc := &mp.chacha8\n"},
+		{"runtime/rand.go", "//go:linkname maps_rand internal/runtime/maps.rand\n", generators + "//go:linkname maps_rand internal/runtime/maps.rand\n"},
 
 		// Which of several ready channels a select takes.
-		{"select.go", "\t\tj := cheaprandn(uint32(norder + 1))\n", "\t\tj := randn(uint32(norder + 1))\n"},
+		{"runtime/select.go", "\t\tj := cheaprandn(uint32(norder + 1))\n", "\t\tj := randn(uint32(norder + 1))\n"},
 
 		// Which of several timers of the same time is first.
-		{"time.go", "\t\t\tt.rand = cheaprand()\n", "\t\t\tt.rand = uint32(rand())\n"},
+		{"runtime/time.go", "\t\t\tt.rand = cheaprand()\n", "\t\t\tt.rand = uint32(rand())\n"},
 
 		// A mutex is handed over in another way to those who have waited for a
 		// millisecond of the machine's time.
-		{"sema.go", "func internal_sync_nanotime() int64 {\n", "func internal_sync_nanotime() int64 {\n\tif bubble := getg().bubble; bubble != nil {\n\t\treturn bubble.now\n\t}\n"},
+		{"runtime/sema.go", "func internal_sync_nanotime() int64 {\n", "func internal_sync_nanotime() int64 {\n\tif bubble := getg().bubble; bubble != nil {\n\t\treturn bubble.now\n\t}\n"},
 
 		// Nobody is preempted for having run too long by the machine's clock.
-		{"proc.go", "const haveSysmon = GOARCH != \"wasm\"\n", "const haveSysmon = false\n"},
+		{"runtime/proc.go", "const haveSysmon = GOARCH != \"wasm\"\n", "const haveSysmon = false\n"},
 		// One queue, in order: whether a goroutine is next does not depend on how
 		// many others, of the runtime's own, have run before.
-		{"proc.go", "\tif pp.schedtick%61 == 0 && !sched.runq.empty() {\n", "\tif false && !sched.runq.empty() {\n"},
-		{"proc.go", "func runqput(pp *p, gp *g, next bool) {\n", "func runqput(pp *p, gp *g, next bool) {\n\ttestgroundPut(gp)\n\treturn\n"},
+		{"runtime/proc.go", "\tif pp.schedtick%61 == 0 && !sched.runq.empty() {\n", "\tif false && !sched.runq.empty() {\n"},
+		{"runtime/proc.go", "func runqput(pp *p, gp *g, next bool) {\n", "func runqput(pp *p, gp *g, next bool) {\n\ttestgroundPut(gp)\n\treturn\n"},
 
 		// Garbage is collected when all wait for time to pass: nobody can tell.
-		{"synctest.go", "\tfor {\n\t\tunlock(&bubble.mu)\n\t\tsystemstack(func() {\n", "\tfor {\n\t\tunlock(&bubble.mu)\n\t\ttestgroundCollect()\n\t\tsystemstack(func() {\n"},
+		{"runtime/synctest.go", "\tfor {\n\t\tunlock(&bubble.mu)\n\t\tsystemstack(func() {\n", "\tfor {\n\t\tunlock(&bubble.mu)\n\t\ttestgroundCollect()\n\t\tsystemstack(func() {\n"},
 		// If it cannot wait so long, by the size of the heap and not by the clock.
-		{"mgcpacer.go", "\trunway := c.runway.Load()\n", "\trunway := uint64(0)\n"},
+		{"runtime/mgcpacer.go", "\trunway := c.runway.Load()\n", "\trunway := uint64(0)\n"},
 
 		// How many threads there are depends on how fast the machine puts them to
 		// sleep. What they need is set aside at once, lest it moves what comes after:
 		// maps with keys that are pointers are in the order of addresses.
-		{"proc.go", "\tmp := &new(mPadded).m\n", "\tmp := &testground.ms.get(func() *mPadded { return new(mPadded) }).m\n"},
-		{"proc.go", "func malg(stacksize int32) *g {\n", systemStacks},
-		{"runtime2.go", "new(atomic.Pointer[m])", "testground.weak.get(func() *atomic.Pointer[m] { return new(atomic.Pointer[m]) })"},
+		{"runtime/proc.go", "\tmp := &new(mPadded).m\n", "\tmp := &testground.ms.get(func() *mPadded { return new(mPadded) }).m\n"},
+		{"runtime/proc.go", "func malg(stacksize int32) *g {\n", systemStacks},
+		{"runtime/runtime2.go", "new(atomic.Pointer[m])", "testground.weak.get(func() *atomic.Pointer[m] { return new(atomic.Pointer[m]) })"},
+
+		// A peer's clock may be wrong. As on a real machine, what has passed between
+		// two times is told by a clock of its own, which is right: without it, a time
+		// that one peer's goroutine has set could not be compared by another's.
+		{"runtime/time.go", "\t\tsec = bubble.now / (1000 * 1000 * 1000)\n\t\tnsec = int32(bubble.now % (1000 * 1000 * 1000))\n", "\t\twall := bubble.now + testgroundOffset(getg())\n\t\tsec = wall / (1000 * 1000 * 1000)\n\t\tnsec = int32(wall % (1000 * 1000 * 1000))\n"},
+		{"runtime/time.go", "\t\treturn sec, nsec, 0\n", "\t\treturn sec, nsec, bubble.now\n"},
+		// Else the second clock would begin with the process.
+		{"time/time.go", "var startNano int64 = runtimeNano() - 1\n", "var startNano int64 = 0\n"},
 	}
 }
 
@@ -72,6 +80,7 @@ var testground struct {
 	outside uint64
 	order   uint64
 	fuzz    bool
+	offsets []int64 // of peers' clocks, in nanoseconds
 
 	ms           testgroundPool[mPadded]
 	weak         testgroundPool[atomic.Pointer[m]]
@@ -143,6 +152,33 @@ func testgroundSeed(seed, schedule uint64) {
 	if testground.fuzz {
 		testground.bubble, testground.order = schedule, ^schedule
 	}
+}
+
+//go:linkname testgroundSkew
+func testgroundSkew(peer int, offset int64) {
+	for len(testground.offsets) <= peer {
+		testground.offsets = append(testground.offsets, 0)
+	}
+	testground.offsets[peer] = offset
+}
+
+// testgroundOffset is that of the clock of the peer to which a goroutine belongs.
+func testgroundOffset(gp *g) int64 {
+	if len(testground.offsets) == 0 || gp.labels == nil {
+		return 0
+	}
+	for _, l := range (*label.Set)(gp.labels).List {
+		if l.Key == "peer" {
+			peer := 0
+			for i := range len(l.Value) {
+				peer = 10*peer + int(l.Value[i]-'0')
+			}
+			if uint(peer) < uint(len(testground.offsets)) {
+				return testground.offsets[peer]
+			}
+		}
+	}
+	return 0
 }
 
 //go:linkname testgroundState

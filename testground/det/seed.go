@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"testing"
 	"testing/cryptotest"
+	"time"
 	_ "unsafe" // for go:linkname
 )
 
@@ -15,6 +16,9 @@ const Exact = true
 
 //go:linkname testgroundSeed runtime.testgroundSeed
 func testgroundSeed(seed, schedule uint64)
+
+//go:linkname testgroundSkew runtime.testgroundSkew
+func testgroundSkew(peer int, offset int64)
 
 //go:linkname testgroundState runtime.testgroundState
 func testgroundState() uint64
@@ -37,3 +41,13 @@ func Seed(t *testing.T, seed, schedule uint64) {
 // State is that of the bubble's random generator: it differs if anything has drawn
 // once more or less.
 func State() uint64 { return testgroundState() }
+
+// Skew sets by how much the clock of a peer is ahead: what time.Now tells goroutines
+// that have its number, from 0, as their PeerLabel. Timers, and what has passed between
+// two times, go by the bubble's own time, as on a machine whose clock is wrong. A peer's
+// number is the same peer in all of the process. Without the patched runtime it returns
+// ErrPlain.
+func Skew(peer int, by time.Duration) error {
+	testgroundSkew(peer, int64(by))
+	return nil
+}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/p2pnode/p2pnode/blockstore"
 	"github.com/p2pnode/p2pnode/node"
+	"github.com/p2pnode/p2pnode/testground/det"
 	"github.com/p2pnode/p2pnode/testground/fabric"
 )
 
@@ -37,6 +38,8 @@ type PeerOptions struct {
 	Bootstrap []*Peer
 	// Table are peers that it knows from a run before, a moment ago.
 	Table []*Peer
+	// Skew is by how much its clock is ahead; see SetSkew.
+	Skew time.Duration
 }
 
 // Peer is a peer of a network: an identity, an address, and what it keeps, whether
@@ -81,6 +84,11 @@ func (n *Network) Add(o PeerOptions) (*Peer, error) {
 	}
 	if p.id, err = peer.IDFromPrivateKey(key); err != nil {
 		return nil, fmt.Errorf("add peer: %w", err)
+	}
+	if o.Skew != 0 {
+		if err := p.SetSkew(o.Skew); err != nil {
+			return nil, fmt.Errorf("add peer: %w", err)
+		}
 	}
 	p.forget()
 	n.peers = append(n.peers, p)
@@ -136,9 +144,6 @@ func (p *Peer) Start(ctx context.Context) error {
 	}
 	p.nic = p.net.fabric.NIC(p.addr, p.o.Line)
 	p.traffic = new(Traffic)
-	if err := p.remember(ctx); err != nil {
-		return fmt.Errorf("start %s: %w", p, err)
-	}
 	o := node.Options{
 		Network: networkName, Listen: []string{p.listen()}, NoMDNS: true,
 		Store: p.store, State: p.state,
@@ -150,7 +155,11 @@ func (p *Peer) Start(ctx context.Context) error {
 	}
 	var n *node.Node
 	var err error
-	labelled(ctx, p, func(ctx context.Context) { n, err = node.Open(ctx, o) })
+	labelled(ctx, p, func(ctx context.Context) {
+		if err = p.remember(ctx); err == nil {
+			n, err = node.Open(ctx, o)
+		}
+	})
 	if err != nil {
 		return fmt.Errorf("start %s: %w", p, err)
 	}
@@ -159,9 +168,9 @@ func (p *Peer) Start(ctx context.Context) error {
 }
 
 // labelled runs f so that a trace, and a profile, name the peer in the goroutines
-// that f starts.
+// that f starts, and so that they have its clock.
 func labelled(ctx context.Context, p *Peer, f func(context.Context)) {
-	pprof.Do(ctx, pprof.Labels("peer", strconv.Itoa(p.number)), f)
+	pprof.Do(ctx, pprof.Labels(det.PeerLabel, strconv.Itoa(p.number)), f)
 }
 
 // Stop closes what runs, in order.
