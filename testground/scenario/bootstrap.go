@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -9,20 +8,21 @@ import (
 
 	"github.com/ipfs/go-cid"
 
-	"github.com/p2pnode/p2pnode/node"
 	"github.com/p2pnode/p2pnode/testground/sim"
 )
 
 const (
 	bootstrappers = 3
 	findTimeMax   = 30 * time.Second // of one find
+	// provideTimeMax is how long the script waits for a record to be out.
+	provideTimeMax = 30 * time.Second
 )
 
 // bootstrap: a network grows from three peers that all others know, everyone
 // provides something, and everyone finds what others provide.
 var bootstrap = Scenario{
 	Name: "bootstrap", Doc: "a network grows from 3 peers; everyone provides, everyone finds", Peers: 100,
-	TimeMax: time.Hour,
+	TimeMax: time.Hour, Clients: finders,
 	Params: []Param{
 		{"join", "auto", "cold: all enter through the first 3; warm: all have a routing table; auto: cold up to 300 peers"},
 		{"ramp", "30s", "over which peers join"},
@@ -44,33 +44,24 @@ func runBootstrap(ctx context.Context, r *Run) error {
 	}
 	r.Logf("%d peers have joined", len(peers))
 	time.Sleep(settle / 2)
+	before := r.sent(isDHT)
 	provided := make([]cid.Cid, len(peers))
-	err := sim.Each(ctx, peers, func(ctx context.Context, p *sim.Peer) error {
-		text := binary.LittleEndian.AppendUint64([]byte("provided by "), uint64(p.Number()))
-		root, err := p.Node().Add(ctx, bytes.NewReader(text), node.AddOptions{})
-		provided[p.Number()] = root.Cid
+	err := sim.Each(ctx, peers, func(ctx context.Context, p *sim.Peer) (err error) {
+		provided[p.Number()], err = r.provide(ctx, p)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	r.Logf("each provides something")
+	r.perCall("provide", before, len(peers))
 	time.Sleep(settle / 2)
 	for _, p := range peers {
-		s := p.Node().Stats()
-		r.Measure.Add("table_peers", r.Net.Age(), p.Number(), float64(s.DHT.TableSize))
-		r.Measure.Add("connections", r.Net.Age(), p.Number(), float64(s.Peers))
+		r.Measure.Add("table_peers", r.Net.Age(), p.Number(), float64(running[finder](p).Table()))
+		r.Measure.Add("connections", r.Net.Age(), p.Number(), float64(len(p.Connected())))
 	}
-	targets := make([][]int, len(peers))
-	for i := range targets {
-		for range finds {
-			t := r.Net.Rand().IntN(len(peers) - 1)
-			if t >= i {
-				t++
-			}
-			targets[i] = append(targets[i], t)
-		}
-	}
+	targets := r.targets(finds)
+	before = r.sent(isDHT)
 	err = sim.Each(ctx, peers, func(ctx context.Context, p *sim.Peer) error {
 		for _, t := range targets[p.Number()] {
 			if err := r.find(ctx, p, provided[t], peers[t]); err != nil {
@@ -80,9 +71,52 @@ func runBootstrap(ctx context.Context, r *Run) error {
 		return nil
 	})
 	if err == nil {
+		r.perCall("find", before, finds*len(peers))
 		r.Logf("%d finds, all answered", finds*len(peers))
 	}
 	return err
+}
+
+// targets draws whose things each peer looks for.
+func (r *Run) targets(finds int) [][]int {
+	targets := make([][]int, r.Peers)
+	for i := range targets {
+		for range finds {
+			t := r.Net.Rand().IntN(r.Peers - 1)
+			if t >= i {
+				t++
+			}
+			targets[i] = append(targets[i], t)
+		}
+	}
+	return targets
+}
+
+// perCall notes what the DHT has sent since, for each of so many calls. What it does
+// besides is in it.
+func (r *Run) perCall(call string, before sim.Bytes, calls int) {
+	now, at, n := r.sent(isDHT), r.Net.Age(), float64(max(calls, 1))
+	r.Measure.Add(call+"_messages", at, -1, float64(now.Writes-before.Writes)/n)
+	r.Measure.Add(call+"_bytes", at, -1, float64(now.Out-before.Out)/n)
+}
+
+// provide has a peer provide something of its own. What takes long goes on in the
+// background; that it is found is what counts.
+func (r *Run) provide(ctx context.Context, p *sim.Peer) (cid.Cid, error) {
+	ctx, cancel := context.WithTimeout(ctx, provideTimeMax)
+	defer cancel()
+	began := time.Now()
+	text := binary.LittleEndian.AppendUint64([]byte("provided by "), uint64(p.Number()))
+	c, err := running[finder](p).Provide(ctx, text)
+	switch {
+	case late(err) && c.Defined():
+		r.Measure.Add("provided_late", r.Net.Age(), p.Number(), 1)
+		return c, nil
+	case err != nil:
+		return cid.Undef, fmt.Errorf("%s provides: %w", p, err)
+	}
+	r.Measure.Add("provide_time_s", r.Net.Age(), p.Number(), time.Since(began).Seconds())
+	return c, nil
 }
 
 // join starts peers: the first three at once, the others over a while, or all with
@@ -102,10 +136,7 @@ func (r *Run) join(ctx context.Context, peers []*sim.Peer, warm bool, ramp time.
 	rest := peers[len(first):]
 	return sim.Each(ctx, rest, func(ctx context.Context, p *sim.Peer) error {
 		time.Sleep(ramp * time.Duration(p.Number()) / time.Duration(len(peers)))
-		if err := p.Start(ctx); err != nil {
-			return err
-		}
-		return nil
+		return r.start(ctx, p)
 	})
 }
 
@@ -115,7 +146,7 @@ func (r *Run) find(ctx context.Context, p *sim.Peer, c cid.Cid, owner *sim.Peer)
 	defer cancel()
 	began := time.Now()
 	var last error
-	for info, err := range p.Node().FindProviders(ctx, c) {
+	for info, err := range running[finder](p).FindProviders(ctx, c) {
 		if err != nil {
 			last = err
 			break

@@ -46,8 +46,8 @@ type (
 		// Listen has hear called with each message of a topic, and who has passed it
 		// on, until the peer stops.
 		Listen(topic string, hear func(data []byte, via peer.ID)) (publish func(context.Context, []byte) error, err error)
-		// Heard is how many messages were new, own ones included, and how many not.
-		Heard() (fresh, again uint64)
+		// Repeated is how many messages have come that were there already.
+		Repeated() uint64
 	}
 )
 

@@ -9,7 +9,6 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	nodegossip "github.com/p2pnode/p2pnode/gossip"
 	"github.com/p2pnode/p2pnode/testground/sim"
 )
 
@@ -21,7 +20,7 @@ const (
 // gossip: messages to all, and how they spread.
 var gossip = Scenario{
 	Name: "gossip", Doc: "messages to all peers, and how they spread", Peers: 100,
-	TimeMax: time.Hour,
+	TimeMax: time.Hour, Clients: speakers,
 	Params: []Param{
 		{"degree", "10", "connections of each peer, at least"},
 		{"messages", "20", "published, one a second, by random peers"},
@@ -44,21 +43,10 @@ func runGossip(ctx context.Context, r *Run) error {
 		return err
 	}
 	g := &spread{r: r, sent: make(map[int]time.Time), hops: make(map[int]map[peer.ID]int)}
-	listening, stop := context.WithCancel(ctx)
-	var listeners sync.WaitGroup
-	defer listeners.Wait()
-	defer stop()
-	topics := make([]*nodegossip.Topic, len(peers))
-	err := sim.Each(ctx, peers, func(ctx context.Context, p *sim.Peer) error {
-		topic, err := p.Node().Gossip().Join("news", nil)
-		if err != nil {
-			return err
-		}
-		topics[p.Number()] = topic
-		s, err := topic.Subscribe()
-		if err == nil {
-			listeners.Go(func() { g.listen(listening, p, s) })
-		}
+	publish := make([]func(context.Context, []byte) error, len(peers))
+	err := sim.Each(ctx, peers, func(_ context.Context, p *sim.Peer) (err error) {
+		hear := func(data []byte, via peer.ID) { g.heard(p, data, via) }
+		publish[p.Number()], err = running[speaker](p).Listen("news", hear)
 		return err
 	})
 	if err != nil {
@@ -66,14 +54,16 @@ func runGossip(ctx context.Context, r *Run) error {
 	}
 	time.Sleep(meshTime)
 	r.Logf("%d peers listen", len(peers))
+	before := r.sent(isGossip)
 	for m := range messages {
 		from := r.Net.Rand().IntN(len(peers))
-		if err := topics[from].Publish(ctx, g.message(m, size, peers[from])); err != nil {
+		if err := publish[from](ctx, g.message(m, size, peers[from])); err != nil {
 			return fmt.Errorf("publish message %d: %w", m, err)
 		}
 		time.Sleep(time.Second)
 	}
 	time.Sleep(spreadTimeMax)
+	g.measure(before, messages*(len(peers)-1), size)
 	return g.check(messages, len(peers))
 }
 
@@ -96,19 +86,12 @@ func (g *spread) message(number, size int, from *sim.Peer) []byte {
 	return append(text, make([]byte, max(0, size-len(text)))...)
 }
 
-// listen notes what p hears, until ctx ends.
-func (g *spread) listen(ctx context.Context, p *sim.Peer, s *nodegossip.Subscription) {
-	defer s.Close()
-	for {
-		m, err := s.Next(ctx)
-		if err != nil || len(m.Data) < 4 {
-			return
-		}
-		g.heard(p, int(binary.LittleEndian.Uint32(m.Data)), m.Via)
+// heard notes what p hears.
+func (g *spread) heard(p *sim.Peer, data []byte, via peer.ID) {
+	if len(data) < 4 {
+		return // nobody here has said that
 	}
-}
-
-func (g *spread) heard(p *sim.Peer, number int, via peer.ID) {
+	number := int(binary.LittleEndian.Uint32(data))
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	hops := g.hops[number]
@@ -124,6 +107,19 @@ func (g *spread) heard(p *sim.Peer, number int, via peer.ID) {
 		hops[p.ID()] = -1
 	}
 	g.r.Measure.Add("delivery_time_s", at, p.Number(), time.Since(g.sent[number]).Seconds())
+}
+
+// measure notes what so many deliveries of size bytes have cost.
+func (g *spread) measure(before sim.Bytes, deliveries, size int) {
+	now, at := g.r.sent(isGossip), g.r.Net.Age()
+	var again uint64
+	for _, p := range g.r.Net.Peers() {
+		again += running[speaker](p).Repeated()
+	}
+	n := float64(max(deliveries, 1))
+	g.r.Measure.Add("sent_copies_per_delivery", at, -1, float64(now.Out-before.Out)/float64(max(size, 1))/n)
+	g.r.Measure.Add("duplicates_per_delivery", at, -1, float64(again)/n)
+	g.r.Measure.Add("messages_per_delivery", at, -1, float64(now.Writes-before.Writes)/n)
 }
 
 // check fails unless everyone has heard everything.

@@ -35,7 +35,8 @@ func (o ours) Open(ctx context.Context, root cid.Cid) (io.ReadCloser, error) {
 
 func (o ours) Received() (all, again int64) {
 	s := o.node.Stats().Exchange
-	return s.BytesIn, s.DupBytes
+	again = s.DupBytes + s.JunkBytes
+	return s.BytesIn + again, again
 }
 
 func (o ours) Provide(ctx context.Context, data []byte) (cid.Cid, error) {
@@ -83,7 +84,4 @@ func (o ours) Listen(topic string, hear func(data []byte, via peer.ID)) (publish
 	return t.Publish, nil
 }
 
-func (o ours) Heard() (fresh, again uint64) {
-	s := o.node.Stats().Gossip
-	return s.Delivered, s.Duplicate
-}
+func (o ours) Repeated() uint64 { return o.node.Stats().Gossip.Duplicate }

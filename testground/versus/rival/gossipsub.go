@@ -21,6 +21,7 @@ type Gossipsub struct {
 	host   host.Host
 	pubsub *pubsub.PubSub
 	count  *count
+	spawn  func(func(context.Context)) // starts what must end with Close
 	stop   context.CancelFunc
 	tasks  sync.WaitGroup
 }
@@ -33,6 +34,7 @@ func OpenGossipsub(_ context.Context, s sim.Seat) (*Gossipsub, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	g := &Gossipsub{host: h, count: new(count), stop: stop}
+	g.spawn = func(f func(context.Context)) { g.tasks.Go(func() { f(ctx) }) }
 	if g.pubsub, err = pubsub.NewGossipSub(ctx, h, pubsub.WithRawTracer(g.count)); err != nil {
 		stop()
 		return nil, errors.Join(fmt.Errorf("open gossipsub: %w", err), h.Close())
@@ -61,10 +63,9 @@ func (g *Gossipsub) Listen(topic string, hear func(data []byte, via peer.ID)) (p
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to %q: %w", topic, err)
 	}
-	g.tasks.Go(func() {
+	g.spawn(func(ctx context.Context) {
 		for {
-			// It ends when gossipsub does.
-			m, err := s.Next(context.Background())
+			m, err := s.Next(ctx) // gossipsub itself does not tell it of its end
 			if err != nil {
 				return
 			}
@@ -74,20 +75,18 @@ func (g *Gossipsub) Listen(topic string, hear func(data []byte, via peer.ID)) (p
 	return func(ctx context.Context, data []byte) error { return t.Publish(ctx, data) }, nil
 }
 
-// Heard tells how many messages were new, own ones included, and how many were not.
-func (g *Gossipsub) Heard() (fresh, again uint64) {
-	return g.count.delivered.Load(), g.count.duplicate.Load()
-}
+// Repeated is how many messages have come that were there already.
+func (g *Gossipsub) Repeated() uint64 { return g.count.duplicate.Load() }
 
-// count is a tracer that counts messages.
-type count struct{ delivered, duplicate atomic.Uint64 }
+// count is a tracer that counts those.
+type count struct{ duplicate atomic.Uint64 }
 
 var _ pubsub.RawTracer = (*count)(nil)
 
-func (c *count) DeliverMessage(*pubsub.Message)   { c.delivered.Add(1) }
 func (c *count) DuplicateMessage(*pubsub.Message) { c.duplicate.Add(1) }
 
-// The rest of it is not counted.
+// The rest of a tracer is not counted.
+func (c *count) DeliverMessage(*pubsub.Message)           {}
 func (c *count) OnNewOutboundStream(peer.ID, protocol.ID) {}
 func (c *count) OnClosedOutboundStream(peer.ID)           {}
 func (c *count) Join(string)                              {}
