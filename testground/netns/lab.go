@@ -9,6 +9,7 @@ import (
 
 	"github.com/p2pnode/p2pnode/testground/fabric"
 	"github.com/p2pnode/p2pnode/testground/netns/link"
+	"github.com/p2pnode/p2pnode/testground/process"
 )
 
 // Lab is a network of hosts. Its methods are safe for concurrent use.
@@ -49,11 +50,11 @@ func Open(o Options) (*Lab, error) {
 		o.MTU = 1500
 	}
 	for i := range o.Hosts {
-		t := newThread()
+		t := process.NewThread()
 		l.hosts = append(l.hosts, &Host{lab: l, number: i, thread: t})
 		l.net.Add(hostAddr(i))
 		var tun *os.File
-		err := t.do(func() (err error) { tun, err = enter(hostAddr(i), o.MTU); return err })
+		err := t.Do(func() (err error) { tun, err = enter(hostAddr(i), o.MTU); return err })
 		if err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
@@ -96,7 +97,7 @@ func (l *Lab) Close() error {
 		}
 		l.tasks.Wait()
 		for _, h := range l.hosts {
-			h.thread.end()
+			h.thread.End()
 		}
 	})
 	return err

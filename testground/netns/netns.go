@@ -19,6 +19,7 @@ import (
 
 	"github.com/p2pnode/p2pnode/testground/fabric"
 	"github.com/p2pnode/p2pnode/testground/netns/link"
+	"github.com/p2pnode/p2pnode/testground/process"
 )
 
 // HostsMax is how many hosts a lab may have: each has a thread, and a program at least.
@@ -57,7 +58,7 @@ var netmask = [4]byte{255, 0, 0, 0} // of hostAddr
 type Host struct {
 	lab    *Lab
 	number int
-	thread *thread
+	thread *process.Thread
 }
 
 // Addr is the host's address.
@@ -65,7 +66,7 @@ func (h *Host) Addr() netip.Addr { return hostAddr(h.number) }
 
 // Do runs f on a thread inside the host: sockets that f makes and programs that it starts
 // are the host's, and stay so when f has returned. One f runs at a time.
-func (h *Host) Do(f func() error) error { return h.thread.do(f) }
+func (h *Host) Do(f func() error) error { return h.thread.Do(f) }
 
 // SetLine changes the host's line from now on.
 func (h *Host) SetLine(l fabric.Line) { h.lab.with(func(n *link.Net) { n.SetLine(h.number, l) }) }

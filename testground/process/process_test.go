@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -80,5 +81,33 @@ func TestContextEndsProcess(t *testing.T) {
 	_, err := process.Run(ctx, play(t, "loud"))
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v; want the context's error", err)
+	}
+}
+
+func TestThread(t *testing.T) {
+	thread := process.NewThread()
+	var p *process.Process
+	err := thread.Do(func() (err error) {
+		c := play(t, "loud")
+		c.Tied = true
+		p, err = process.Start(t.Context(), c)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Await(t.Context(), func(s string) bool { return s == "last" }); err != nil {
+		t.Error(err)
+	}
+	thread.End()
+	if err := thread.Do(func() error { return nil }); !errors.Is(err, process.ErrEnded) {
+		t.Errorf("after its end: %v", err)
+	}
+	if runtime.GOOS != "linux" {
+		p.Kill()
+	}
+	var exit *process.ExitError
+	if err := p.Wait(); !errors.As(err, &exit) || exit.Signal != syscall.SIGKILL {
+		t.Errorf("what is tied to a thread that ends has ended in %v", err)
 	}
 }
