@@ -62,6 +62,7 @@ type remote struct {
 	haves     []presence
 	mailed    bool // in Machine.mails
 	sending   bool
+	greeted   bool // it was told what is wanted, and that nothing else is
 	lastFlush time.Time
 	flushAt   alarm
 	retries   int // failed Sends in a row
@@ -207,8 +208,11 @@ func (m *Machine) flush() {
 }
 
 func (m *Machine) send(r *remote) {
-	s := Send{Peer: r.id}
 	n := min(len(r.outbox), 2*entriesMax)
+	// The peer may remember what was wanted over a connection that ended for us and
+	// not yet for it, if not by a process before this one.
+	s := Send{Peer: r.id, Full: !r.greeted && n > 0}
+	r.greeted = r.greeted || s.Full
 	s.Entries = append(s.Entries, r.outbox[:n]...)
 	for i := range s.Entries {
 		if e := &s.Entries[i]; !e.Cancel {
@@ -243,5 +247,6 @@ func (m *Machine) sent(e Sent) {
 		return
 	}
 	// What was in the message may or may not have arrived: ask again, later.
+	r.greeted = false
 	m.stall(r)
 }

@@ -238,6 +238,9 @@ func (p *player) describe(a swap.Action) string {
 	switch a := a.(type) {
 	case swap.Send:
 		var parts []string
+		if a.Full {
+			parts = append(parts, "full")
+		}
 		for _, e := range a.Entries {
 			verb := "want"
 			if e.Cancel {
