@@ -34,7 +34,8 @@ const (
 	settledTime = 15 * time.Second
 )
 
-// child is a run's process: it runs a job in a bubble, and tells its parent.
+// child is a run's process: it runs a job, in a bubble unless in real time, and tells
+// its parent.
 func child(t *testing.T, args []string, out, errs io.Writer) int {
 	// An interrupt is for the parent, which ends this process.
 	signal.Ignore(os.Interrupt)
@@ -45,7 +46,12 @@ func child(t *testing.T, args []string, out, errs io.Writer) int {
 		return exitUsage
 	}
 	det.Seed(t, j.seed, j.schedule)
-	synctest.Test(t, func(t *testing.T) { j.run(t.Context(), &teller{to: out}) })
+	run := func(t *testing.T) { j.run(t.Context(), &teller{to: out}) }
+	if j.real {
+		run(t)
+	} else {
+		synctest.Test(t, run)
+	}
 	return exitOK
 }
 
@@ -65,9 +71,14 @@ func dumpOnQuit(to io.Writer) (stop func()) {
 	return func() { signal.Stop(quit); close(quit) }
 }
 
-// run is the job inside of the bubble.
+// run is the job inside of the bubble, if its time is virtual.
 func (j job) run(ctx context.Context, tell *teller) {
-	net := sim.New(sim.Config{Seed: j.seed})
+	medium, err := sim.MediumOf(j.medium())
+	if err != nil {
+		tell.event(event{End: true, Error: err.Error()})
+		return
+	}
+	net := sim.New(sim.Config{Seed: j.seed, Medium: medium})
 	r, err := scenario.NewRun(j.scenario, net, j.peers, j.values)
 	if err != nil {
 		tell.event(event{End: true, Error: errors.Join(err, net.Close()).Error()})

@@ -50,6 +50,30 @@ func TestRun(t *testing.T) {
 	checkXML(t, both)
 }
 
+// TestNets: a run is kept with the network that its peers talked over, and replayed on
+// the same; real time is as long as it says.
+func TestNets(t *testing.T) {
+	c := newConsole(t, childCommand)
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	c.do(t, exitOK, "run", "gossip", "-peers", "6", "-net", "quic", "-set", "messages=2", "-set", "degree=3", "-out", a)
+	c.do(t, exitOK, "replay", a, "-out", b)
+	for _, dir := range []string{a, b} {
+		if run, _, err := measure.Load(dir); err != nil || run.Net != "quic" || run.Real || !strings.HasSuffix(run.Command, " -net quic") {
+			t.Errorf("got %+v, %v", run, err)
+		}
+	}
+	real := filepath.Join(dir, "real")
+	c.do(t, exitFailed, "run", "gossip", "-peers", "4", "-real", "-set", "degree=3", "-limit", "100ms", "-out", real)
+	c.says(t, "has not ended after 100ms", " -real")
+	if run, _, err := measure.Load(real); err != nil || run.Net != "mem" || !run.Real || run.TimeS > run.WallS {
+		t.Errorf("got %+v, %v", run, err)
+	}
+	c.do(t, exitUsage, "run", "gossip", "-net", "quick")
+	c.says(t, "[mem quic]")
+	c.do(t, exitUsage, "run", "gossip", "-real", "-det")
+}
+
 // TestLimit: a run that is over its time says so, and is kept.
 func TestLimit(t *testing.T) {
 	c := newConsole(t, childCommand)
@@ -349,6 +373,13 @@ func TestCommandLine(t *testing.T) {
 	}
 	again, err := parseJob(j.args(), io.Discard)
 	if err != nil || again.String() != j.String() {
+		t.Errorf("got %s, %v", again, err)
+	}
+	j = job{scenario: s, peers: 5, seed: 1, net: "quic", real: true}
+	if got, want := j.String(), `go run ./testground run gossip -peers 5 -seed 1 -net quic -real`; got != want {
+		t.Errorf("got %s", got)
+	}
+	if again, err = parseJob(j.args(), io.Discard); err != nil || again.String() != j.String() {
 		t.Errorf("got %s, %v", again, err)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/p2pnode/p2pnode/testground/measure"
 	"github.com/p2pnode/p2pnode/testground/scenario"
+	"github.com/p2pnode/p2pnode/testground/sim"
 )
 
 // job is one run as it was ordered.
@@ -22,6 +24,8 @@ type job struct {
 	seed     uint64
 	values   map[string]string
 	limit    time.Duration // of the network's time; 0: the scenario's own
+	net      string        // one of sim.MediumNames, the first if empty
+	real     bool          // time
 
 	exact    bool   // with a runtime that the seed decides
 	schedule uint64 // of goroutines, if not 0: needs exact
@@ -35,6 +39,12 @@ func (j job) args() []string {
 	}
 	if j.limit > 0 {
 		a = append(a, "-limit", j.limit.String())
+	}
+	if j.medium() != sim.MediumNames()[0] {
+		a = append(a, "-net", j.net)
+	}
+	if j.real {
+		a = append(a, "-real")
 	}
 	if j.exact {
 		a = append(a, "-det")
@@ -57,11 +67,16 @@ func (j job) String() string {
 	return text
 }
 
+// medium names what the peers talk over.
+func (j job) medium() string { return cmp.Or(j.net, sim.MediumNames()[0]) }
+
 // flags are those that say what is run.
 func (j *job) flags(set *flag.FlagSet) {
 	set.IntVar(&j.peers, "peers", j.scenario.Peers, "how many `peers`")
 	set.Uint64Var(&j.seed, "seed", 1, "of all random choices")
 	set.DurationVar(&j.limit, "limit", 0, "most `time` of the network (default the scenario's: "+j.scenario.TimeMax.String()+")")
+	set.StringVar(&j.net, "net", j.medium(), "`network` that peers talk over: mem, a model of connections, or quic, QUIC over packets")
+	set.BoolVar(&j.real, "real", false, "real time instead of virtual: for a debugger, and to try; latencies are then those of this machine too")
 	set.BoolVar(&j.exact, "det", false, "the same run to the bit for a seed, with a patched Go runtime")
 	set.Uint64Var(&j.schedule, "schedule", 0, "with -det: `seed` of the order of goroutines")
 	set.Func("set", "parameter as `name=value`; may be repeated", func(text string) error {
@@ -101,6 +116,11 @@ func (j job) check() error {
 		return usageError{fmt.Errorf("%s: a limit of %v, want more than 0", j.scenario.Name, j.limit)}
 	case j.schedule != 0 && !j.exact:
 		return usageError{errors.New("-schedule needs -det")}
+	case j.real && j.exact:
+		return usageError{errors.New("-real and -det: no two runs in real time are the same")}
+	}
+	if _, err := sim.MediumOf(j.medium()); err != nil {
+		return usageError{fmt.Errorf("-net: %w", err)}
 	}
 	if _, err := scenario.NewRun(j.scenario, nil, j.peers, j.values); err != nil {
 		return usageError{err}
@@ -120,6 +140,7 @@ func jobOf(run measure.Run) (job, error) {
 	j := job{
 		scenario: s, peers: run.Peers, seed: run.Seed, values: make(map[string]string),
 		limit: time.Duration(run.LimitS * float64(time.Second)), exact: run.Exact, schedule: run.Schedule,
+		net: run.Net, real: run.Real,
 	}
 	maps.Copy(j.values, run.Set)
 	return j, j.check()
@@ -129,7 +150,7 @@ func jobOf(run measure.Run) (job, error) {
 func (j job) record() measure.Run {
 	run := measure.Run{
 		Scenario: j.scenario.Name, Peers: j.peers, Seed: j.seed, Set: j.values, LimitS: j.limit.Seconds(),
-		Exact: j.exact, Schedule: j.schedule, Command: j.String(), Versions: versions(),
+		Net: j.medium(), Real: j.real, Exact: j.exact, Schedule: j.schedule, Command: j.String(), Versions: versions(),
 	}
 	if r, err := scenario.NewRun(j.scenario, nil, j.peers, j.values); err == nil {
 		run.Params = r.Values()

@@ -36,6 +36,8 @@ type Run struct {
 	Set      map[string]string `json:"set,omitempty"`    // parameters that were given
 	Params   map[string]string `json:"params,omitempty"` // all of them
 	LimitS   float64           `json:"limit_s,omitempty"`
+	Net      string            `json:"net,omitempty"`      // that the peers talked over
+	Real     bool              `json:"real,omitempty"`     // time, in which latencies are the machine's too
 	Exact    bool              `json:"exact,omitempty"`    // with a runtime that the seed decides
 	Schedule uint64            `json:"schedule,omitempty"` // of goroutines, if not the seed's own
 	Command  string            `json:"command"`            // that runs it once more

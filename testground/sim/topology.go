@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // Pair is two peers that connect.
@@ -30,13 +31,20 @@ func (n *Network) Regular(peers []*Peer, degree int) []Pair {
 	return pairs
 }
 
+const (
+	// connectTries is how often a pair tries. On a line that is slow or bad QUIC has
+	// not the patience for its handshake, if others have theirs at the same time.
+	connectTries = 4
+	connectPause = 10 * time.Second // longer than libp2p refuses to dial again
+)
+
 // Connect connects pairs of running peers.
 func (n *Network) Connect(ctx context.Context, pairs []Pair) error {
 	var tasks sync.WaitGroup
 	errs := make(chan error, len(pairs))
 	for _, p := range pairs {
 		tasks.Go(func() {
-			if err := p.A.Connect(ctx, p.B); err != nil {
+			if err := p.connect(ctx); err != nil {
 				errs <- fmt.Errorf("connect %s to %s: %w", p.A, p.B, err)
 			}
 		})
@@ -44,4 +52,14 @@ func (n *Network) Connect(ctx context.Context, pairs []Pair) error {
 	tasks.Wait()
 	close(errs)
 	return <-errs // the first of them is enough to know
+}
+
+func (p Pair) connect(ctx context.Context) error {
+	for try := 1; ; try++ {
+		err := p.A.Connect(ctx, p.B)
+		if err == nil || try == connectTries || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(connectPause)
+	}
 }
