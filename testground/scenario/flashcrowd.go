@@ -43,7 +43,7 @@ func runFlashCrowd(ctx context.Context, r *Run) error {
 		return err
 	}
 	took := time.Since(began)
-	time.Sleep(drainTime)
+	costs.drain()
 	costs.measure()
 	if bound := crowdBound(size, len(crowd), r.Rate("uplink"), r.Rate("downlink")); bound > 0 {
 		r.Measure.AddBound(measure.Bound{Series: "completion_time_s", Label: "the lines allow", Value: bound})
@@ -80,26 +80,46 @@ func (r *Run) sharing(seed *sim.Peer, size int) sharing {
 	return sharing{r, seed, size, seed.NIC().Traffic().BytesOut, r.sent(isExchange)}
 }
 
+// drain waits for what is on its way, and be it for nobody any more: it costs too.
+func (s sharing) drain() {
+	last, _ := s.received()
+	for began := time.Now(); time.Since(began) < drainTimeMax; {
+		time.Sleep(drainTime)
+		now, _ := s.received()
+		if now == last {
+			return
+		}
+		last = now
+	}
+}
+
+// received sums up what all have received, and what of it they had.
+func (s sharing) received() (all, again int64) {
+	for _, p := range s.r.Net.Peers() {
+		a, b := running[sharer](p).Received()
+		all, again = all+a, again+b
+	}
+	return all, again
+}
+
 // measure notes what it has cost since.
 func (s sharing) measure() {
-	r, at := s.r, s.r.Net.Age()
+	r, at, peers := s.r, s.r.Net.Age(), len(s.r.Net.Peers())
 	note := func(name string, value float64) { r.Measure.Add(name, at, -1, value) }
-	var in, twice int64
-	peers := r.Net.Peers()
-	for _, p := range peers {
-		all, again := running[sharer](p).Received()
-		in, twice = in+all, twice+again
-	}
+	in, twice := s.received()
 	now := r.sent(isExchange)
+	r.Logf("%d bytes sent, %d of them blocks that have come, %d of these in vain", now.Out-s.before.Out, in, twice)
 	note("seed_copies", float64(s.seed.NIC().Traffic().BytesOut-s.seedBytes)/float64(max(s.size, 1)))
 	note("duplicate_share", float64(twice)/float64(max(in, 1)))
-	note("control_bytes_per_peer", float64(now.Out-s.before.Out-in)/float64(len(peers)))
-	note("messages_per_peer", float64(now.Writes-s.before.Writes)/float64(len(peers)))
+	note("control_bytes_per_peer", float64(now.Out-s.before.Out-in)/float64(peers))
+	note("messages_per_peer", float64(now.Writes-s.before.Writes)/float64(peers))
 }
 
 const (
 	settleTime = 15 * time.Second // for tables to form and records to be sent
-	drainTime  = 5 * time.Second  // for what is on the way, and for what nobody waits for
+	// drainTime without a block is taken for the end of what is on the way.
+	drainTime    = 10 * time.Second
+	drainTimeMax = 10 * time.Minute
 )
 
 // connected starts peers with full tables and connects each to some others.
