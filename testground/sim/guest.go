@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -14,18 +15,39 @@ import (
 )
 
 // Guest is software other than a node that runs as a peer: under its identity, at its
-// address, on its line.
+// address, on its line. It is a Hosted or a Remote.
 type Guest interface {
-	// Host is what it talks over.
-	Host() host.Host
 	// Close ends it, and its host, and returns when nothing of it is left.
 	Close() error
+}
+
+// Hosted is a guest in this process.
+type Hosted interface {
+	Guest
+	// Host is what it talks over.
+	Host() host.Host
+}
+
+// Remote is a guest in a process of its own.
+type Remote interface {
+	Guest
+	// Connect connects it to another peer.
+	Connect(ctx context.Context, to peer.AddrInfo) error
+	// Connected are the peers that it is connected to.
+	Connected() []peer.ID
+	// Kill ends it at once. What it has kept is there for the next of the peer's
+	// guests, unless lose says that it is gone.
+	Kill(lose bool) error
 }
 
 // Seat is what a peer has for a guest.
 type Seat struct {
 	// Options make a libp2p host the peer's. It listens.
 	Options []libp2p.Option
+	// Key and Listen are what Options have of the peer: who it is, and the multiaddr
+	// at which it listens.
+	Key    crypto.PrivKey
+	Listen string
 	// Bootstrap are peers to join the network by.
 	Bootstrap []peer.AddrInfo
 	// Table are peers that it knows from a run before, the nearest first.
@@ -41,7 +63,10 @@ func (p *Peer) StartGuest(ctx context.Context, open func(context.Context, Seat) 
 	}
 	p.nic = p.net.fabric.NIC(p.addr, p.o.Line)
 	p.traffic = new(Traffic)
-	s := Seat{Bootstrap: infos(p.o.Bootstrap), Table: infos(p.o.Table), Options: append(p.hostOptions(), libp2p.ListenAddrStrings(p.listen()))}
+	s := Seat{
+		Options: append(p.hostOptions(), libp2p.ListenAddrStrings(p.listen())), Key: p.key, Listen: p.listen(),
+		Bootstrap: infos(p.o.Bootstrap), Table: infos(p.o.Table),
+	}
 	var g Guest
 	var err error
 	labelled(ctx, p, func(ctx context.Context) { g, err = open(ctx, s) })
@@ -94,8 +119,11 @@ func (p *Peer) Connect(ctx context.Context, to *Peer) error {
 	if n := p.Node(); n != nil {
 		return n.Connect(ctx, to.Addr())
 	}
-	if g := p.Guest(); g != nil {
+	switch g := p.Guest().(type) {
+	case Hosted:
 		return g.Host().Connect(ctx, to.info())
+	case Remote:
+		return g.Connect(ctx, to.info())
 	}
 	return errors.New("peer does not run")
 }
@@ -108,12 +136,17 @@ func (p *Peer) Connected() []string {
 			ids = append(ids, o.ID)
 		}
 	}
-	if g := p.Guest(); g != nil {
-		for _, id := range g.Host().Network().Peers() {
-			ids = append(ids, id.String())
-		}
-		slices.Sort(ids)
+	var guests []peer.ID
+	switch g := p.Guest().(type) {
+	case Hosted:
+		guests = g.Host().Network().Peers()
+	case Remote:
+		guests = g.Connected()
 	}
+	for _, id := range guests {
+		ids = append(ids, id.String())
+	}
+	slices.Sort(ids)
 	return ids
 }
 

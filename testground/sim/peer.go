@@ -184,11 +184,15 @@ func (p *Peer) Stop() error {
 // Crash takes the peer off the network without a goodbye, and ends it. What it has
 // kept stays, unless lose says that its disk is gone too.
 func (p *Peer) Crash(lose bool) error {
+	remote, elsewhere := p.Guest().(Remote)
 	end := p.take()
 	if end == nil {
 		return errors.New("crash: peer does not run")
 	}
 	p.NIC().Crash()
+	if elsewhere {
+		return remote.Kill(lose)
+	}
 	err := end()
 	if lose {
 		p.mu.Lock()

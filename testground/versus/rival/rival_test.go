@@ -22,7 +22,7 @@ const peers = 6
 
 // inNetwork runs f in a network of one kind of guest, which is closed without a
 // goroutine left: else the bubble does not end.
-func inNetwork[G sim.Guest](t *testing.T, open func(context.Context, sim.Seat) (G, error), f func(t *testing.T, guests []G)) {
+func inNetwork[G sim.Hosted](t *testing.T, open func(context.Context, sim.Seat) (G, error), f func(t *testing.T, guests []G)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		n := sim.New(sim.Config{Seed: 1})
@@ -87,7 +87,7 @@ func overhead(received int64, size int) int {
 	return 0
 }
 
-func read(t *testing.T, g sim.Guest, what string, want []byte, open func() (io.ReadCloser, error)) {
+func read(t *testing.T, g sim.Hosted, what string, want []byte, open func() (io.ReadCloser, error)) {
 	t.Helper()
 	f, err := open()
 	if err != nil {
