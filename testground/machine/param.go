@@ -38,8 +38,9 @@ func (s Scenario) AllParams() []Param {
 	return all
 }
 
-// values are the parameters of a run.
-func (s Scenario) values(given map[string]string) (map[string]string, error) {
+// Values are the parameters of a run: those that are given, and of the others the
+// defaults. An unknown one is an error.
+func (s Scenario) Values(given map[string]string) (map[string]string, error) {
 	values := make(map[string]string)
 	var names []string
 	for _, p := range s.AllParams() {

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,6 +26,16 @@ func Scenarios() []Scenario {
 	return []Scenario{churn, flashCrowd, freeRide, manyWants, partition, slow}
 }
 
+// Find returns the scenario of that name, and whether this floor has it.
+func Find(name string) (s Scenario, found bool) {
+	for _, s := range Scenarios() {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Scenario{}, false
+}
+
 // Result is what came of a run. The same seed, peers and parameters give the same.
 type Result struct {
 	Scenario string            `json:"scenario"`
@@ -40,17 +51,45 @@ type Result struct {
 	Recorder *measure.Recorder `json:"-"`
 }
 
+// RunOptions say what is run. Peers and parameters that are not given are the
+// scenario's own.
+type RunOptions struct {
+	Seed   uint64
+	Peers  int
+	Params map[string]string
+	// TimeMax ends the run, in the world's time. Default the scenario's.
+	TimeMax time.Duration
+	// Follow gets whatever is measured, as it is measured. Nil: nobody does.
+	Follow measure.Follower
+	// Tick is called about once a second of the world. It must not change it.
+	Tick func(*World)
+}
+
 // Run plays the scenario. The Result holds whatever was measured, even if there is
-// an error. Parameters that are not given have their defaults.
+// an error.
 func (s Scenario) Run(seed uint64, peers int, params map[string]string) (Result, error) {
-	if peers < 2 {
-		return Result{}, fmt.Errorf("run %s: %d peers; want 2 at least", s.Name, peers)
+	return s.RunWith(RunOptions{Seed: seed, Peers: peers, Params: params})
+}
+
+// RunWith plays the scenario while others look on. That they do changes nothing.
+func (s Scenario) RunWith(o RunOptions) (Result, error) {
+	if o.Peers == 0 {
+		o.Peers = s.Peers
 	}
-	values, err := s.values(params)
+	if o.Peers < 2 {
+		return Result{}, fmt.Errorf("run %s: %d peers; want 2 at least", s.Name, o.Peers)
+	}
+	values, err := s.Values(o.Params)
 	if err != nil {
 		return Result{}, err
 	}
-	r := &Run{World: New(Options{Seed: seed}), Peers: peers, Measure: measure.New(), values: values, max: s.TimeMax}
+	r := &Run{World: New(Options{Seed: o.Seed, Tick: o.Tick}), Peers: o.Peers, Measure: measure.New(), values: values, max: s.TimeMax}
+	if o.Follow != nil {
+		r.Measure.Follow(o.Follow)
+	}
+	if o.TimeMax > 0 {
+		r.max = o.TimeMax
+	}
 	err = s.Play(r)
 	if r.err != nil {
 		return Result{}, r.err // a parameter was not understood: nothing else means anything
@@ -60,12 +99,19 @@ func (s Scenario) Run(seed uint64, peers int, params map[string]string) (Result,
 	}
 	tally, stats := r.World.Sums()
 	if err != nil {
-		err = fmt.Errorf("%s, %d peers, seed %d: %w", s.Name, peers, seed, err)
+		err = fmt.Errorf("%s, %d peers, seed %d: %w", s.Name, o.Peers, o.Seed, err)
 	}
 	return Result{
-		Scenario: s.Name, Seed: seed, Peers: peers, Params: values, Time: r.World.Now(), Events: r.World.Events(),
+		Scenario: s.Name, Seed: o.Seed, Peers: o.Peers, Params: values, Time: r.World.Now(), Events: r.World.Events(),
 		Tally: tally, Stats: stats, Trace: r.World.Trace(), Measures: r.Measure.Summaries(), Recorder: r.Measure,
 	}, err
+}
+
+// OverError tells that a run has not ended when its time was over.
+type OverError struct{ Max time.Duration }
+
+func (e *OverError) Error() string {
+	return fmt.Sprintf("it has not ended after %v of the world", e.Max)
 }
 
 // Run is one run of a scenario.
@@ -125,14 +171,23 @@ func (r *Run) until(what string, d time.Duration, done func() bool) error {
 	if err := r.World.Run(d, done); err != nil {
 		return err
 	}
-	if !done() {
+	switch {
+	case done():
+		return nil
+	case r.World.now >= r.max:
+		return fmt.Errorf("%s: %w", what, &OverError{r.max})
+	default:
 		return fmt.Errorf("%s: not after %v", what, d)
 	}
-	return nil
 }
 
 // wait lets time pass.
-func (r *Run) wait(d time.Duration) error { return r.World.Run(d, nil) }
+func (r *Run) wait(d time.Duration) error {
+	if left := r.max - r.World.now; d > left {
+		return errors.Join(r.World.Run(left, nil), &OverError{r.max})
+	}
+	return r.World.Run(d, nil)
+}
 
 // line is what the parameters say of every peer's line.
 func (r *Run) line() Line {

@@ -1,10 +1,13 @@
 package machine_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/p2pnode/p2pnode/testground/machine"
+	"github.com/p2pnode/p2pnode/testground/measure"
 )
 
 // small is each scenario at a size at which it takes few milliseconds.
@@ -21,13 +24,11 @@ const smallPeers = 8
 
 func find(t testing.TB, name string) machine.Scenario {
 	t.Helper()
-	for _, s := range machine.Scenarios() {
-		if s.Name == name {
-			return s
-		}
+	s, found := machine.Find(name)
+	if !found {
+		t.Fatalf("no scenario %q", name)
 	}
-	t.Fatalf("no scenario %q", name)
-	return machine.Scenario{}
+	return s
 }
 
 // TestScenarios plays each as it comes, with three seeds.
@@ -99,6 +100,54 @@ func TestSameSeed(t *testing.T) {
 			}
 			seen[a.Trace] = seed
 		}
+	}
+}
+
+// follower counts what it is told.
+type follower struct{ values, bounds int }
+
+func (f *follower) Value(string, measure.Point) { f.values++ }
+func (f *follower) Graph(measure.Graph)         {}
+func (f *follower) Bound(measure.Bound)         { f.bounds++ }
+
+// TestOnlookers: whoever looks on sees all, and changes nothing.
+func TestOnlookers(t *testing.T) {
+	s := find(t, "flash-crowd")
+	alone, err := s.Run(3, 20, small[s.Name])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f follower
+	ticks, last := 0, time.Duration(-1)
+	seen, err := s.RunWith(machine.RunOptions{Seed: 3, Peers: 20, Params: small[s.Name], Follow: &f, Tick: func(w *machine.World) {
+		if ticks++; w.Now() <= last || len(w.Up()) != 20 {
+			t.Errorf("at %v, after %v, %d are up", w.Now(), last, len(w.Up()))
+		}
+		last = w.Now()
+	}})
+	if err != nil || seen.Trace != alone.Trace || seen.Events != alone.Events {
+		t.Errorf("alone %.16s, seen %.16s, %v", alone.Trace, seen.Trace, err)
+	}
+	values := 0
+	for _, m := range seen.Measures {
+		values += m.Count
+	}
+	if f.values != values || f.bounds != 1 || ticks < 1 || ticks > int(seen.Time/time.Second) {
+		t.Errorf("heard %+v of %d values, %d ticks in %v", f, values, ticks, seen.Time)
+	}
+}
+
+// TestOver: a run whose time is over ends, whatever it does at that moment.
+func TestOver(t *testing.T) {
+	for _, s := range machine.Scenarios() {
+		res, err := s.RunWith(machine.RunOptions{Seed: 1, TimeMax: 1500 * time.Millisecond})
+		var over *machine.OverError
+		if !errors.As(err, &over) || over.Max != 1500*time.Millisecond || res.Time < time.Second || res.Time > over.Max {
+			t.Errorf("%s ends at %v: %v", s.Name, res.Time, err)
+		}
+	}
+	if _, found := machine.Find("flash-crwd"); found {
+		t.Error("found what there is not")
 	}
 }
 

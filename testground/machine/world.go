@@ -43,6 +43,8 @@ type Options struct {
 	// CheckEvery is after how many events of a peer its invariants are checked.
 	// They are slow. Default 256.
 	CheckEvery int
+	// Tick is called about once a second of the world, to look on. Nil: it is not.
+	Tick func(*World)
 }
 
 // momentMax is how many events may happen before time must go on.
@@ -55,6 +57,7 @@ type World struct {
 	now    time.Duration
 	queue  queue
 	events int64
+	ticked time.Duration // the last tick
 	trace  *trace
 	err    error // the first that was noticed
 
@@ -147,8 +150,17 @@ func (w *World) Run(d time.Duration, done func() bool) error {
 		w.now = e.at
 		w.events++
 		e.do()
+		w.tick()
 	}
 	return w.err
+}
+
+// tick calls Tick, if it is time.
+func (w *World) tick() {
+	if w.o.Tick != nil && w.now-w.ticked >= time.Second {
+		w.ticked = w.now
+		w.o.Tick(w)
+	}
 }
 
 // Settle runs until nothing is left to happen, and checks all peers. That takes at
