@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/libp2p/go-libp2p"
@@ -44,9 +45,10 @@ type Remote interface {
 type Seat struct {
 	// Options make a libp2p host the peer's. It listens.
 	Options []libp2p.Option
-	// Key and Listen are what Options have of the peer: who it is, and the multiaddr
-	// at which it listens.
+	// Key, At and Listen are what Options have of the peer: who it is, its address, and
+	// the multiaddr at which it listens.
 	Key    crypto.PrivKey
+	At     netip.Addr
 	Listen string
 	// Bootstrap are peers to join the network by.
 	Bootstrap []peer.AddrInfo
@@ -64,7 +66,7 @@ func (p *Peer) StartGuest(ctx context.Context, open func(context.Context, Seat) 
 	p.nic = p.net.fabric.NIC(p.addr, p.o.Line)
 	p.traffic = new(Traffic)
 	s := Seat{
-		Options: append(p.hostOptions(), libp2p.ListenAddrStrings(p.listen())), Key: p.key, Listen: p.listen(),
+		Options: append(p.hostOptions(), libp2p.ListenAddrStrings(p.listen())), Key: p.key, At: p.addr, Listen: p.listen(),
 		Bootstrap: infos(p.o.Bootstrap), Table: infos(p.o.Table),
 	}
 	var g Guest
