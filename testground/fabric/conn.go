@@ -38,6 +38,8 @@ type conn struct {
 
 	// The way out.
 	queue       []frame // to be put on the line
+	unsent      int     // bytes of streams in it
+	writers     []*half // that wait for room in it, in turn
 	waiting     bool    // for the uplink
 	flight      int     // bytes on the way
 	lastArrival time.Time

@@ -309,3 +309,54 @@ func TestTrace(t *testing.T) {
 		}
 	})
 }
+
+// TestSharedBuffer: streams of a connection share what may wait for the line, so that
+// writing many messages, each on a stream of its own, takes as long as the line does,
+// and all of them end.
+func TestSharedBuffer(t *testing.T) {
+	inLab(t, 10*time.Millisecond, func(l *lab) {
+		a, _ := l.host(fabric.Line{Up: 10 * mbit})
+		b, _ := l.host(fabric.Line{})
+		defer a.Close()
+		defer b.Close()
+		const streams, size, buffer = 20, 200 << 10, 512 << 10
+		got := make(chan int64, streams)
+		b.SetStreamHandler("/sink", func(s network.Stream) {
+			n, _ := io.Copy(io.Discard, s)
+			s.Close()
+			got <- n
+		})
+		if err := a.Connect(l.t.Context(), info(b)); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		written := make(chan time.Duration, streams)
+		for range streams {
+			go func() {
+				s, err := a.NewStream(l.t.Context(), b.ID(), "/sink")
+				if err == nil {
+					_, err = s.Write(make([]byte, size))
+				}
+				if err != nil {
+					t.Error(err)
+					got <- 0
+					return
+				}
+				written <- time.Since(began)
+				s.CloseWrite()
+			}()
+		}
+		for range streams {
+			if n := <-got; n != size {
+				t.Errorf("got %d bytes", n)
+			}
+		}
+		var last time.Duration
+		for range streams {
+			last = max(last, <-written)
+		}
+		if line := (streams*size - buffer) * 8 * time.Second / (10 * mbit); last < line {
+			t.Errorf("all was written after %v; the line takes %v", last, line)
+		}
+	})
+}

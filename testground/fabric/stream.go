@@ -12,7 +12,9 @@ import (
 const (
 	// windowSize is how many bytes of a stream may be written and not yet read.
 	windowSize = 4 << 20
-	// unsentMax is how many of them may wait for the line.
+	// unsentMax is how many of a connection's bytes may wait for the line. All its
+	// streams share it, as they share a socket: whoever writes each message on a new
+	// one must not find room for all of them.
 	unsentMax = 256 << 10
 	// frameSize is the most bytes of a frame; between two, others get their turn.
 	frameSize = 16 << 10
@@ -35,6 +37,7 @@ type half struct {
 
 	data   [][]byte // in: arrived, not read
 	unsent int      // out: bytes that wait for the line
+	queued bool     // out: among the connection's writers
 	unread int      // out: bytes written, not read at the other end
 }
 
@@ -82,7 +85,27 @@ func (h *half) sent(n int) {
 		return
 	}
 	h.unsent -= n
+	h.s.c.sent(n)
 	h.changed.Broadcast()
+}
+
+// full tells whether h must wait for room on the line. One frame of each stream may
+// wait whatever the others have, so that none is kept out by a large one.
+func (h *half) full() bool { return h.unsent > 0 && h.s.c.unsent >= unsentMax }
+
+// sent lets the next one write that waits for room, or all if nothing else will.
+func (c *conn) sent(n int) {
+	c.unsent -= n
+	for len(c.writers) > 0 && c.unsent < unsentMax {
+		h := c.writers[0]
+		c.writers[0] = nil
+		c.writers = c.writers[1:]
+		h.queued = false
+		h.changed.Broadcast()
+		if c.unsent > 0 {
+			return
+		}
+	}
 }
 
 // credit gives the writer at the other end room for n more bytes.
@@ -162,7 +185,11 @@ func (s *stream) Write(p []byte) (int, error) {
 			}
 			return written, h.ended
 		}
-		if h.unsent >= unsentMax || h.unread >= windowSize {
+		if full := h.full(); full || h.unread >= windowSize {
+			if full && !h.queued {
+				h.queued = true
+				s.c.writers = append(s.c.writers, h)
+			}
 			if err := h.wait(); err != nil {
 				return written, err
 			}
@@ -171,6 +198,7 @@ func (s *stream) Write(p []byte) (int, error) {
 		n := min(len(p)-written, frameSize)
 		h.unsent += n
 		h.unread += n
+		s.c.unsent += n
 		s.c.push(frame{kind: frameData, stream: s.id, data: append([]byte(nil), p[written:written+n]...), from: h})
 		written += n
 	}
