@@ -22,7 +22,7 @@ const (
 // provides something, and everyone finds what others provide.
 var bootstrap = Scenario{
 	Name: "bootstrap", Doc: "a network grows from 3 peers; everyone provides, everyone finds", Peers: 100,
-	TimeMax: time.Hour, Clients: finders,
+	TimeMax: time.Hour, Clients: finders, Daemons: AnyDaemons,
 	Params: []Param{
 		{"join", "auto", "cold: all enter through the first 3; warm: all have a routing table; auto: cold up to 300 peers"},
 		{"ramp", "30s", "over which peers join"},
@@ -96,6 +96,9 @@ func (r *Run) targets(finds int) [][]int {
 // besides is in it.
 func (r *Run) perCall(call string, before sim.Bytes, calls int) {
 	now, at, n := r.sent(isDHT), r.Net.Age(), float64(max(calls, 1))
+	if now.Writes == before.Writes {
+		return // nobody counts
+	}
 	r.Measure.Add(call+"_messages", at, -1, float64(now.Writes-before.Writes)/n)
 	r.Measure.Add(call+"_bytes", at, -1, float64(now.Out-before.Out)/n)
 }

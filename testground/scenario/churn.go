@@ -12,7 +12,7 @@ import (
 // churn: peers come and go while others add and fetch.
 var churn = Scenario{
 	Name: "churn", Doc: "peers stop, crash and come back while all provide and find", Peers: 60,
-	TimeMax: 4 * time.Hour,
+	TimeMax: 4 * time.Hour, Daemons: AnyDaemons,
 	Params: []Param{
 		{"minutes", "10", "of churn"},
 		{"leave", "0.05", "share of the peers that go each minute; half of them crash, and a quarter lose their disk"},
@@ -43,7 +43,7 @@ func runChurn(ctx context.Context, r *Run) error {
 		began := time.Now()
 		for _, i := range r.Net.Rand().Perm(len(peers))[:int(leave*float64(len(peers))+0.5)] {
 			p, way := peers[i], r.Net.Rand().IntN(4)
-			if p.Node() == nil {
+			if !p.Runs() {
 				continue
 			}
 			if err := c.leave(p, way); err != nil {
@@ -51,7 +51,7 @@ func runChurn(ctx context.Context, r *Run) error {
 			}
 			back.Go(func() {
 				time.Sleep(away)
-				if err := p.Start(ctx); err != nil {
+				if err := r.start(ctx, p); err != nil {
 					c.note(err)
 				}
 			})

@@ -104,18 +104,25 @@ func (s Scenario) checkClient(name string) error {
 
 // start starts a peer: whatever the run's peers are.
 func (r *Run) start(ctx context.Context, p *sim.Peer) error {
-	if open := guest(r.Text("client")); open != nil {
+	open := guest(r.Text("client"))
+	if r.Daemon != nil {
+		open = r.Daemon
+	}
+	if open != nil {
 		return p.StartGuest(ctx, open)
 	}
 	return p.Start(ctx)
 }
 
 // running is what runs as p, as the script needs it.
-func running[T any](p *sim.Peer) T {
+func running[T any](p *sim.Peer) T { return runs(p).(T) }
+
+// runs is what runs as p, nil if nothing does.
+func runs(p *sim.Peer) any {
 	if n := p.Node(); n != nil {
-		return any(ours{n}).(T)
+		return ours{n}
 	}
-	return p.Guest().(T)
+	return p.Guest()
 }
 
 // sent sums what all peers have sent so far by some protocols.

@@ -97,13 +97,13 @@ func (r *Run) sampleNow() {
 	up := r.Net.Up()
 	r.Measure.Add("peers_up", at, -1, float64(len(up)))
 	for _, p := range up {
-		n := p.Node()
-		if n == nil {
+		f, knows := runs(p).(finder)
+		if !knows {
 			continue
 		}
-		s, t := n.Stats(), p.NIC().Traffic()
-		r.Measure.Add("connections", at, p.Number(), float64(s.Peers))
-		r.Measure.Add("table_peers", at, p.Number(), float64(s.DHT.TableSize))
+		t := p.NIC().Traffic()
+		r.Measure.Add("connections", at, p.Number(), float64(len(p.Connected())))
+		r.Measure.Add("table_peers", at, p.Number(), float64(f.Table()))
 		r.Measure.Add("sent_bytes", at, p.Number(), float64(t.BytesOut))
 		r.Measure.Add("received_bytes", at, p.Number(), float64(t.BytesIn))
 	}

@@ -11,7 +11,7 @@ import (
 // flashCrowd: one peer has a file, all others want it at the same time.
 var flashCrowd = Scenario{
 	Name: "flash-crowd", Doc: "one peer has a file, all others want it at once", Peers: 17,
-	TimeMax: 2 * time.Hour, Clients: sharers,
+	TimeMax: 2 * time.Hour, Clients: sharers, Daemons: AnyDaemons,
 	Params: []Param{
 		{"size", "8388608", "bytes of the file"},
 		{"chunk", "0", "bytes of a block of it; 0 is as many as the client likes"},
@@ -108,9 +108,14 @@ func (s sharing) measure() {
 	note := func(name string, value float64) { r.Measure.Add(name, at, -1, value) }
 	in, twice := s.received()
 	now := r.sent(isExchange)
-	r.Logf("%d bytes sent, %d of them blocks that have come, %d of these in vain", now.Out-s.before.Out, in, twice)
-	note("seed_copies", float64(s.seed.NIC().Traffic().BytesOut-s.seedBytes)/float64(max(s.size, 1)))
 	note("duplicate_share", float64(twice)/float64(max(in, 1)))
+	if sent := s.seed.NIC().Traffic().BytesOut - s.seedBytes; sent > 0 { // it has a line
+		note("seed_copies", float64(sent)/float64(max(s.size, 1)))
+	}
+	if now.Writes == s.before.Writes {
+		return // nobody counts
+	}
+	r.Logf("%d bytes sent, %d of them blocks that have come, %d of these in vain", now.Out-s.before.Out, in, twice)
 	note("control_bytes_per_peer", float64(now.Out-s.before.Out-in)/float64(peers))
 	note("messages_per_peer", float64(now.Writes-s.before.Writes)/float64(peers))
 }

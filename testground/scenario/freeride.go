@@ -11,7 +11,7 @@ import (
 // freeRide: some take and hardly give.
 var freeRide = Scenario{
 	Name: "free-riders", Doc: "a flash crowd in which some hardly give", Peers: 17,
-	TimeMax: 2 * time.Hour, Clients: sharers,
+	TimeMax: 2 * time.Hour, Clients: sharers, Daemons: LinedDaemons,
 	Params: []Param{
 		{"riders", "0.25", "share of the peers"},
 		{"gives", "64kbit", "uplink of a rider"},

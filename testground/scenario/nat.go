@@ -11,7 +11,7 @@ import (
 // nat: most peers take no connections.
 var nat = Scenario{
 	Name: "nat-majority", Doc: "most peers take no connections from outside", Peers: 40,
-	TimeMax: 2 * time.Hour,
+	TimeMax: 2 * time.Hour, Daemons: LinedDaemons,
 	Params: []Param{
 		{"natted", "0.7", "share of the peers"},
 		{"size", "50000", "bytes of what is added"},

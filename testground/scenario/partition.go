@@ -12,7 +12,7 @@ import (
 // partition: the network falls in two and is mended.
 var partition = Scenario{
 	Name: "partition", Doc: "the network falls in two, and is mended", Peers: 40,
-	TimeMax: 2 * time.Hour,
+	TimeMax: 2 * time.Hour, Daemons: LinedDaemons,
 	Params: []Param{
 		{"cut", "90s", "how long it is in two"},
 		{"way", "hold", "hold: what is sent waits; drop: connections end at once"},

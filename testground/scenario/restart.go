@@ -10,7 +10,7 @@ import (
 // restart: an operator restarts all peers, one after the other.
 var restart = Scenario{
 	Name: "rolling-restart", Doc: "all peers are restarted, one after the other; nothing is lost", Peers: 30,
-	TimeMax: 2 * time.Hour,
+	TimeMax: 2 * time.Hour, Daemons: AnyDaemons,
 	Params: []Param{
 		{"down", "5s", "for which each peer is away"},
 		{"size", "50000", "bytes that each peer has"},
@@ -40,7 +40,7 @@ func runRestart(ctx context.Context, r *Run) error {
 			return err
 		}
 		time.Sleep(down)
-		if err := p.Start(ctx); err != nil {
+		if err := r.start(ctx, p); err != nil {
 			return err
 		}
 		// Others go on: they know him from before, or find him anew.

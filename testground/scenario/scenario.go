@@ -30,10 +30,23 @@ type Scenario struct {
 	Params []Param
 	// Clients are what its peers can be instead of ours; see the parameter client.
 	Clients []string
+	// Daemons tells whether its peers can be real daemons.
+	Daemons Daemons
 	// TimeMax ends a run that does not end itself, in the network's time.
 	TimeMax time.Duration
 	Run     func(ctx context.Context, r *Run) error
 }
+
+// Daemons tells whether a scenario's peers can be daemons, which take orders by their
+// control API alone.
+type Daemons int
+
+// What a script asks of daemons.
+const (
+	NoDaemons    Daemons = iota // more than the API has
+	AnyDaemons                  // what they can do wherever they are
+	LinedDaemons                // that their lines can be changed, too
+)
 
 // Param is a parameter of a scenario. Every one has a default.
 type Param struct {
@@ -77,6 +90,9 @@ type Run struct {
 	Measure *measure.Recorder
 	// Logf tells people what happens.
 	Logf func(format string, args ...any)
+	// Daemon starts a peer as a daemon; nil: peers are nodes in this process, or the
+	// parameter client says what.
+	Daemon func(context.Context, sim.Seat) (sim.Guest, error)
 
 	values map[string]string
 	err    error // of a parameter that was read

@@ -11,7 +11,7 @@ import (
 // slow: most of those who have a file are slow.
 var slow = Scenario{
 	Name: "slow-peers", Doc: "a file's holders are slow, but for one", Peers: 12,
-	TimeMax: 2 * time.Hour, Clients: sharers,
+	TimeMax: 2 * time.Hour, Clients: sharers, Daemons: LinedDaemons,
 	Params: []Param{
 		{"slow", "256kbit", "uplink of the slow holders"},
 		{"size", "8388608", "bytes of the file"},
