@@ -16,6 +16,7 @@ import (
 
 	"github.com/p2pnode/p2pnode/testground/det"
 	"github.com/p2pnode/p2pnode/testground/measure"
+	"github.com/p2pnode/p2pnode/testground/procs"
 	"github.com/p2pnode/p2pnode/testground/scenario"
 	"github.com/p2pnode/p2pnode/testground/sim"
 )
@@ -47,7 +48,7 @@ func child(t *testing.T, args []string, out, errs io.Writer) int {
 	}
 	det.Seed(t, j.seed, j.schedule)
 	run := func(t *testing.T) { j.run(t.Context(), &teller{to: out}) }
-	if j.real {
+	if j.real || j.procs {
 		run(t)
 	} else {
 		synctest.Test(t, run)
@@ -73,17 +74,12 @@ func dumpOnQuit(to io.Writer) (stop func()) {
 
 // run is the job inside of the bubble, if its time is virtual.
 func (j job) run(ctx context.Context, tell *teller) {
-	medium, err := sim.MediumOf(j.medium())
+	r, closeNet, err := j.stage(tell)
 	if err != nil {
 		tell.event(event{End: true, Error: err.Error()})
 		return
 	}
-	net := sim.New(sim.Config{Seed: j.seed, Medium: medium})
-	r, err := scenario.NewRun(j.scenario, net, j.peers, j.values)
-	if err != nil {
-		tell.event(event{End: true, Error: errors.Join(err, net.Close()).Error()})
-		return
-	}
+	net := r.Net
 	r.Measure.Follow(tell)
 	r.Logf = func(format string, args ...any) {
 		tell.event(event{At: net.Age(), Text: fmt.Sprintf(format, args...)})
@@ -111,7 +107,7 @@ func (j job) run(ctx context.Context, tell *teller) {
 	if len(r.Measure.Graphs()) < 2 {
 		r.Measure.AddGraph(graphOf(net, "at the end"))
 	}
-	err = errors.Join(err, net.Close())
+	err = errors.Join(err, closeNet())
 	stop()
 	tasks.Wait()
 	end := event{At: at, End: true, Hash: fmt.Sprintf("%x-%x", net.Fabric().Trace(), det.State())}
@@ -119,6 +115,34 @@ func (j job) run(ctx context.Context, tell *teller) {
 		end.Error = err.Error()
 	}
 	tell.event(end)
+}
+
+// stage makes the network of the job, and what is about to happen in it.
+func (j job) stage(tell *teller) (r *scenario.Run, closeNet func() error, err error) {
+	medium, err := sim.MediumOf(j.medium())
+	var ground *procs.Ground
+	if err == nil && j.procs {
+		ground, err = j.ground(tell)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if ground != nil {
+		medium = ground.Medium
+	}
+	net := sim.New(sim.Config{Seed: j.seed, Medium: medium})
+	r, err = scenario.NewRun(j.scenario, net, j.peers, j.values)
+	if err != nil {
+		return nil, nil, errors.Join(err, net.Close())
+	}
+	if ground == nil {
+		return r, net.Close, nil
+	}
+	r.Daemon = ground.Start
+	return r, func() error {
+		weigh(ground, r)
+		return errors.Join(net.Close(), ground.Died())
+	}, nil
 }
 
 // watch tells how far a run is, and ends one that does not end.

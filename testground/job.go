@@ -26,6 +26,9 @@ type job struct {
 	limit    time.Duration // of the network's time; 0: the scenario's own
 	net      string        // one of sim.MediumNames, the first if empty
 	real     bool          // time
+	procs    bool          // peers are daemons
+	daemon   string        // what they run; p2pnode of this module if empty
+	dir      string        // for what they keep; of a run's process only
 
 	exact    bool   // with a runtime that the seed decides
 	schedule uint64 // of goroutines, if not 0: needs exact
@@ -45,6 +48,12 @@ func (j job) args() []string {
 	}
 	if j.real {
 		a = append(a, "-real")
+	}
+	if j.procs {
+		a = append(a, "-procs")
+	}
+	if j.daemon != "" {
+		a = append(a, "-daemon", j.daemon)
 	}
 	if j.exact {
 		a = append(a, "-det")
@@ -77,6 +86,8 @@ func (j *job) flags(set *flag.FlagSet) {
 	set.DurationVar(&j.limit, "limit", 0, "most `time` of the network (default the scenario's: "+j.scenario.TimeMax.String()+")")
 	set.StringVar(&j.net, "net", j.medium(), "`network` that peers talk over: mem, a model of connections, or quic, QUIC over packets")
 	set.BoolVar(&j.real, "real", false, "real time instead of virtual: for a debugger, and to try; latencies are then those of this machine too")
+	set.BoolVar(&j.procs, "procs", false, "peers are p2pnode daemons, one process each: in network namespaces for root on Linux, else on loopback")
+	set.StringVar(&j.daemon, "daemon", "", "with -procs: `file` of the daemons' program (default p2pnode, built from this module)")
 	set.BoolVar(&j.exact, "det", false, "the same run to the bit for a seed, with a patched Go runtime")
 	set.Uint64Var(&j.schedule, "schedule", 0, "with -det: `seed` of the order of goroutines")
 	set.Func("set", "parameter as `name=value`; may be repeated", func(text string) error {
@@ -122,6 +133,9 @@ func (j job) check() error {
 	if _, err := sim.MediumOf(j.medium()); err != nil {
 		return usageError{fmt.Errorf("-net: %w", err)}
 	}
+	if err := j.checkProcs(); err != nil {
+		return usageError{err}
+	}
 	if _, err := scenario.NewRun(j.scenario, nil, j.peers, j.values); err != nil {
 		return usageError{err}
 	}
@@ -140,7 +154,7 @@ func jobOf(run measure.Run) (job, error) {
 	j := job{
 		scenario: s, peers: run.Peers, seed: run.Seed, values: make(map[string]string),
 		limit: time.Duration(run.LimitS * float64(time.Second)), exact: run.Exact, schedule: run.Schedule,
-		net: run.Net, real: run.Real,
+		net: run.Net, real: run.Real, procs: run.Procs,
 	}
 	maps.Copy(j.values, run.Set)
 	return j, j.check()
@@ -150,7 +164,7 @@ func jobOf(run measure.Run) (job, error) {
 func (j job) record() measure.Run {
 	run := measure.Run{
 		Scenario: j.scenario.Name, Peers: j.peers, Seed: j.seed, Set: j.values, LimitS: j.limit.Seconds(),
-		Net: j.medium(), Real: j.real, Exact: j.exact, Schedule: j.schedule, Command: j.String(), Versions: versions(),
+		Net: j.medium(), Real: j.real, Procs: j.procs, Exact: j.exact, Schedule: j.schedule, Command: j.String(), Versions: versions(),
 	}
 	if r, err := scenario.NewRun(j.scenario, nil, j.peers, j.values); err == nil {
 		run.Params = r.Values()
@@ -167,6 +181,7 @@ func parseJob(args []string, errs io.Writer) (job, error) {
 	set := flag.NewFlagSet(childCommand, flag.ContinueOnError)
 	set.SetOutput(errs)
 	j.flags(set)
+	set.StringVar(&j.dir, "dir", "", "`folder` for what daemons keep")
 	if err := set.Parse(args[1:]); err != nil {
 		return job{}, err
 	}

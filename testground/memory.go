@@ -26,6 +26,9 @@ const (
 
 // estimateMB is how much memory a job takes, roughly.
 func (j job) estimateMB() float64 {
+	if j.procs {
+		return baseMB + float64(j.peers)*daemonMB
+	}
 	conns, heldMB := connsFew, 0.0
 	for _, p := range j.scenario.AllParams() {
 		v := p.Default

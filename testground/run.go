@@ -67,6 +67,7 @@ func (c cli) run(ctx context.Context, args []string) error {
 	if len(rest) > 0 {
 		return usageError{fmt.Errorf("run: unexpected %q", rest[0])}
 	}
+	j.fewDaemons(set)
 	if seeds != "" {
 		from, to, err := parseSeeds(seeds)
 		if err != nil {

@@ -27,10 +27,14 @@ func (c cli) supervised(ctx context.Context, j job, show *progress) (run report.
 	run = report.Run{Run: j.record(), Doc: j.scenario.Doc, Values: measure.New()}
 	var args []string
 	args, run.Exact = c.childArgs(ctx, j) // may have to be built first
+	s := supervisor{run: &run, show: show, stall: c.stall}
+	more, remove, err := j.provision(ctx)
 	run.Began = time.Now()
 	show.began = run.Began
-	s := supervisor{run: &run, show: show, stall: c.stall}
-	trace, err := s.watch(ctx, args, run.Exact)
+	if err == nil {
+		trace, err = s.watch(ctx, append(args, more...), run.Exact)
+	}
+	err = errors.Join(err, remove())
 	show.done()
 	run.WallS = time.Since(run.Began).Seconds()
 	run.Measures, run.Graphs, run.Bounds, run.Dropped = run.Values.Summaries(), run.Values.Graphs(), run.Values.Bounds(), run.Values.Dropped()
@@ -113,6 +117,9 @@ func (s *supervisor) watch(ctx context.Context, args []string, exact bool) (trac
 func (s *supervisor) stop(ctx context.Context, cmd *exec.Cmd) error {
 	if runtime.GOOS != "windows" && errors.Is(context.Cause(ctx), errStalled) {
 		return cmd.Process.Signal(syscall.SIGQUIT)
+	}
+	if s.run.Procs && cmd.Process.Signal(syscall.SIGTERM) == nil {
+		return nil // it takes its daemons along
 	}
 	return cmd.Process.Kill()
 }

@@ -37,6 +37,7 @@ type Run struct {
 	Params   map[string]string `json:"params,omitempty"` // all of them
 	LimitS   float64           `json:"limit_s,omitempty"`
 	Net      string            `json:"net,omitempty"`      // that the peers talked over
+	Procs    bool              `json:"procs,omitempty"`    // peers were processes
 	Real     bool              `json:"real,omitempty"`     // time, in which latencies are the machine's too
 	Exact    bool              `json:"exact,omitempty"`    // with a runtime that the seed decides
 	Schedule uint64            `json:"schedule,omitempty"` // of goroutines, if not the seed's own
