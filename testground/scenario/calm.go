@@ -15,9 +15,10 @@ const (
 	// half a minute, and whoever has failed to provide again and again tries once
 	// more within three.
 	healTime = 4 * time.Minute
-	// calmAnswerMax is how long a fetch may take then, calmRefuseMax a refusal.
+	// calmAnswerMax is how long a fetch may be without progress then, calmRefuseMax is
+	// how soon a refusal must come.
 	calmAnswerMax = time.Minute
-	calmRefuseMax = time.Minute
+	calmRefuseMax = 2 * time.Minute
 	// calmFetches is how many files each peer looks for and fetches.
 	calmFetches = 3
 
@@ -34,7 +35,7 @@ func (m *mixed) heal(ctx context.Context) {
 	for _, w := range m.members {
 		w.p.SetLine(w.home)
 	}
-	err := sim.Each(ctx, m.r.Net.Peers(), func(ctx context.Context, p *sim.Peer) error {
+	err := sim.Each(ctx, m.r.Net.Peers()[:len(m.members)], func(ctx context.Context, p *sim.Peer) error {
 		if w := m.members[p.Number()]; w.p.Node() == nil {
 			return w.start(ctx)
 		}
@@ -59,7 +60,7 @@ func (m *mixed) calm(ctx context.Context) {
 
 // each does something for every member.
 func (m *mixed) each(ctx context.Context, f func(context.Context, *member)) {
-	_ = sim.Each(ctx, m.r.Net.Peers(), func(ctx context.Context, p *sim.Peer) error { // f tells of its errors
+	_ = sim.Each(ctx, m.r.Net.Peers()[:len(m.members)], func(ctx context.Context, p *sim.Peer) error { // f tells of its errors
 		f(ctx, m.members[p.Number()])
 		return nil
 	})
@@ -141,7 +142,7 @@ func (m *mixed) checkFound(ctx context.Context) {
 	m.each(ctx, func(ctx context.Context, w *member) {
 		for _, f := range targets[w.p.Number()] {
 			m.findOne(ctx, w, f, by[f])
-			err := m.fetched(ctx, w, calmAnswerMax, "fetch "+f.root.String(), func(ctx context.Context) error { return f.read(ctx, w.p.Node(), nil) })
+			err := m.fetched(ctx, w, calmAnswerMax, "fetch "+f.root.String(), func(ctx context.Context, moved func()) error { return f.read(ctx, w.p.Node(), nil, moved) })
 			if err != nil {
 				m.broken(w.p, "what %s has was not to be had: %w", by[f][0], err)
 				return

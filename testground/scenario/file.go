@@ -92,14 +92,15 @@ func (e *wrongError) Error() string {
 // span is a part of a file, to be read at random.
 type span struct{ from, to int }
 
-// read reads a file from a node: all of it in order, or the given parts.
-func (f file) read(ctx context.Context, n *node.Node, parts []span) error {
+// read reads a file from a node: all of it in order, or the given parts. It calls
+// moved when there is more of it.
+func (f file) read(ctx context.Context, n *node.Node, parts []span, moved func()) error {
 	r, err := n.OpenFile(ctx, unixfs.Path{Root: f.root})
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	return f.compare(r, parts)
+	return f.compare(r, parts, moved)
 }
 
 // readLocal reads it without asking anyone.
@@ -109,16 +110,28 @@ func (f file) readLocal(ctx context.Context, g block.Getter) error {
 		return err
 	}
 	defer r.Close()
-	return f.compare(r, nil)
+	return f.compare(r, nil, func() {})
+}
+
+// movingReader tells when something has been read.
+type movingReader struct {
+	io.Reader
+	moved func()
+}
+
+func (r movingReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.moved()
+	return n, err
 }
 
 func (f file) compare(r interface {
 	io.Reader
 	io.ReaderAt
-}, parts []span) error {
+}, parts []span, moved func()) error {
 	want := f.bytes()
 	if parts == nil {
-		got, err := io.ReadAll(r)
+		got, err := io.ReadAll(movingReader{r, moved})
 		if err != nil {
 			return fmt.Errorf("after %d of %d bytes: %w", len(got), f.size, err)
 		}
@@ -136,6 +149,7 @@ func (f file) compare(r interface {
 		if n != len(got) || !bytes.Equal(got, want[s.from:s.to]) {
 			return &wrongError{f, s.from, s.to}
 		}
+		moved()
 	}
 	return nil
 }

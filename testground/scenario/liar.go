@@ -4,69 +4,76 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
-	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2pnode/p2pnode/exchange/wire"
 	nodegossip "github.com/p2pnode/p2pnode/gossip"
+	"github.com/p2pnode/p2pnode/testground/sim"
 )
 
 const (
 	liarsMax = 10
 	// lieEvery is how often a liar writes what is invalid, and meets somebody.
-	lieEvery = 7 * time.Second
+	lieEvery   = 7 * time.Second
+	sayTimeMax = 15 * time.Second
 )
 
-// liar is a host that says that it has everything, sends something else, and writes
+// liar is a guest that says that it has everything, sends something else, and writes
 // messages that are not valid.
 type liar struct {
 	mixed *mixed
 	host  host.Host
 	rng   *rand.Rand
+	stop  context.CancelFunc
+	tasks sync.WaitGroup
 }
 
-func (m *mixed) startLiar(ctx context.Context, number int) error {
-	addr := netip.AddrFrom4([4]byte{15, byte(number), 0, 7})
-	rng := rand.New(rand.NewPCG(m.r.Net.Rand().Uint64(), uint64(number)))
-	var seed [32]byte
-	for i := range seed {
-		seed[i] = byte(rng.Uint32())
-	}
-	key, _, err := crypto.GenerateEd25519Key(rand.NewChaCha8(seed))
+func (l *liar) Host() host.Host { return l.host }
+
+func (l *liar) Close() error {
+	l.stop()
+	l.tasks.Wait()
+	return l.host.Close()
+}
+
+// startLiar adds a peer that is a liar.
+func (m *mixed) startLiar(ctx context.Context) error {
+	p, err := m.r.Net.Add(sim.PeerOptions{Line: m.r.Line(), Region: m.r.Net.Rand().IntN(sim.RegionCount)})
 	if err != nil {
-		return fmt.Errorf("start liar: %w", err)
+		return err
 	}
-	h, err := libp2p.New(m.r.Net.Fabric().NIC(addr, m.r.Line()).Transport(), libp2p.Identity(key),
-		libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/%s/tcp/4001", addr)),
-		libp2p.DisableMetrics(), libp2p.DisableRelay(), libp2p.Ping(false), libp2p.DisableIdentifyAddressDiscovery(),
-		libp2p.ResourceManager(&network.NullResourceManager{}),
-		libp2p.UDPBlackHoleSuccessCounter(nil), libp2p.IPv6BlackHoleSuccessCounter(nil))
+	rng := rand.New(rand.NewPCG(m.r.Net.Rand().Uint64(), 0))
+	return p.StartGuest(ctx, func(ctx context.Context, s sim.Seat) (sim.Guest, error) {
+		h, err := libp2p.New(append(s.Options, libp2p.DisableMetrics(), libp2p.DisableRelay())...)
+		if err != nil {
+			return nil, err
+		}
+		ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+		l := &liar{mixed: m, host: h, rng: rng, stop: stop}
+		h.SetStreamHandler(wire.Protocol120, func(s network.Stream) { l.answer(s) })
+		return l, l.gossip(ctx)
+	})
+}
+
+// gossip takes part in the topic, without judging anything.
+func (l *liar) gossip(ctx context.Context) error {
+	name := l.mixed.members[0].p.Node().Stats().DHT.Network
+	g, err := nodegossip.New(l.host, nodegossip.Options{Network: name})
 	if err != nil {
-		return fmt.Errorf("start liar: %w", err)
-	}
-	l := &liar{mixed: m, host: h, rng: rng}
-	h.SetStreamHandler(wire.Protocol120, func(s network.Stream) { l.answer(s) })
-	g, err := nodegossip.New(h, nodegossip.Options{Network: m.members[0].p.Node().Stats().DHT.Network})
-	if err != nil {
-		return fmt.Errorf("start liar: %w", err)
+		return err
 	}
 	topic, err := g.Join(newsName, nil)
 	if err != nil {
-		return fmt.Errorf("start liar: %w", err)
+		return err
 	}
-	m.background.Go(func() {
-		defer h.Close()
-		if err := g.Run(ctx); err != nil && ctx.Err() == nil {
-			m.broken(nil, "a liar ends: %w", err)
-		}
-	})
-	m.background.Go(func() { every(ctx, rng, lieEvery, func() { l.lie(ctx, topic) }) })
+	l.tasks.Go(func() { _ = g.Run(ctx) }) // whatever becomes of a liar
+	l.tasks.Go(func() { every(ctx, l.rng, lieEvery, func() { l.lie(ctx, topic) }) })
 	return nil
 }
 
@@ -77,7 +84,7 @@ func (l *liar) lie(ctx context.Context, topic *nodegossip.Topic) {
 		return
 	}
 	if info, err := peer.AddrInfoFromString(one(l.rng, up).p.Addr()); err == nil {
-		limited, cancel := context.WithTimeout(ctx, 15*time.Second)
+		limited, cancel := context.WithTimeout(ctx, sayTimeMax)
 		_ = l.host.Connect(limited, *info) // it may be behind a NAT, or know him by now
 		cancel()
 	}
@@ -116,13 +123,13 @@ func (l *liar) answer(s network.Stream) {
 
 // say sends a message on a stream of its own.
 func (l *liar) say(to peer.ID, said *wire.Message) {
-	ctx, cancel := context.WithTimeout(network.WithNoDial(context.Background(), "liar"), 10*time.Second)
+	ctx, cancel := context.WithTimeout(network.WithNoDial(context.Background(), "liar"), sayTimeMax)
 	defer cancel()
 	s, err := l.host.NewStream(ctx, to, wire.Protocol120)
 	if err != nil {
 		return
 	}
-	s.SetDeadline(time.Now().Add(30 * time.Second))
+	s.SetDeadline(time.Now().Add(sayTimeMax))
 	if wire.NewWriter(s, wire.Protocol120).Write(said) != nil {
 		s.Reset()
 		return

@@ -19,9 +19,9 @@ import (
 const (
 	// loadsMax is how many things peers do at a time.
 	loadsMax = 40
-	// stormAnswerMax is how long anything may take while all goes wrong: three
-	// searches of a minute each, dials, a silence, and a slow line at the end.
-	stormAnswerMax = 6 * time.Minute
+	// stormAnswerMax is how long anything may be without a byte of progress while all
+	// goes wrong: three searches of a minute each, dials in eight rows, a silence.
+	stormAnswerMax = 8 * time.Minute
 	// manyBlocks are so many that an add stores some before it has all.
 	manyBlocks = 1500
 )
@@ -132,28 +132,34 @@ func (m *mixed) makeFetch(rng *rand.Rand, up []*member) func(context.Context) {
 	}
 	return func(ctx context.Context) {
 		if n := w.p.Node(); n != nil {
-			m.fetched(ctx, w, stormAnswerMax, fmt.Sprint("fetch ", f.root), func(ctx context.Context) error { return f.read(ctx, n, parts) })
+			m.fetched(ctx, w, stormAnswerMax, fmt.Sprint("fetch ", f.root), func(ctx context.Context, moved func()) error { return f.read(ctx, n, parts, moved) })
 		}
 	}
 }
 
-// fetched judges a fetch: it must come right, or be refused, in time. It tells whether it came.
-func (m *mixed) fetched(ctx context.Context, w *member, most time.Duration, what string, f func(context.Context) error) error {
-	limited, cancel := context.WithTimeout(ctx, most)
-	defer cancel()
+// errNoAnswer is the cause when something has been without progress for too long.
+var errNoAnswer = errors.New("no answer")
+
+// fetched judges a fetch: it must come right or be refused, and never be without
+// progress for longer than most.
+func (m *mixed) fetched(ctx context.Context, w *member, most time.Duration, what string, f func(ctx context.Context, moved func()) error) error {
+	limited, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	patience := time.AfterFunc(most, func() { cancel(errNoAnswer) })
+	defer patience.Stop()
 	began := time.Now()
-	err := f(limited)
+	err := f(limited, func() { patience.Reset(most) })
 	took := time.Since(began)
 	var wrong *wrongError
 	switch {
 	case err == nil:
 		m.r.Measure.Add("fetch_time_s", m.r.Net.Age(), w.p.Number(), took.Seconds())
 		m.count(func(c *mixedCounts) { c.came++ })
-	case ctx.Err() != nil: // the run is over
+	case ctx.Err() != nil: // the run is over, or the peer gone
 	case errors.As(err, &wrong):
 		m.broken(w.p, "%s: %w", what, err)
-	case limited.Err() != nil:
-		m.broken(w.p, "%s: no answer within %v: %w", what, most, err)
+	case errors.Is(context.Cause(limited), errNoAnswer):
+		m.broken(w.p, "%s: no answer for %v: %w", what, most, err)
 	default:
 		m.r.Measure.Add("refused_time_s", m.r.Net.Age(), w.p.Number(), took.Seconds())
 		m.count(func(c *mixedCounts) { c.refused++ })
@@ -181,7 +187,7 @@ func (m *mixed) askInVain(ctx context.Context, w *member, c cid.Cid, most time.D
 	if n == nil {
 		return
 	}
-	err := m.fetched(ctx, w, most, "ask for what nobody has", func(ctx context.Context) error {
+	err := m.fetched(ctx, w, most, "ask for what nobody has", func(ctx context.Context, _ func()) error {
 		_, err := n.Session(ctx).Get(ctx, c)
 		return err
 	})
@@ -227,14 +233,12 @@ func (m *mixed) makePin(rng *rand.Rand, up []*member) func(context.Context) {
 		if n == nil {
 			return
 		}
-		limited, cancel := context.WithTimeout(change, stormAnswerMax)
-		defer cancel()
-		_, err := n.Pin(limited, unixfs.Path{Root: f.root}, "copy", nil)
-		switch {
-		case err == nil:
+		err := m.fetched(change, w, stormAnswerMax, fmt.Sprint("pin ", f.root), func(ctx context.Context, moved func()) error {
+			_, err := n.Pin(ctx, unixfs.Path{Root: f.root}, "copy", func(unixfs.Totals) { moved() })
+			return err
+		})
+		if err == nil {
 			w.keep(*f)
-		case limited.Err() != nil && change.Err() == nil:
-			m.broken(w.p, "pin %s: no answer within %v: %w", f.root, stormAnswerMax, err)
 		}
 	}
 }

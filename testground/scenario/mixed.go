@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/p2pnode/p2pnode/testground/det"
 	"github.com/p2pnode/p2pnode/testground/sim"
 )
 
@@ -29,6 +30,7 @@ var mixedFaults = Scenario{
 		{"minutes", "4", "of faults"},
 		{"pause", "5s", "between two faults, on average"},
 		{"natted", "0.15", "share of the peers that take no connections"},
+		{"skew", "2h", "by which clocks are wrong, at most, if the program has the patched runtime"},
 		{"liars", "1", "peers that answer with wrong bytes and write invalid messages"},
 		{"size", "600000", "bytes of a file, at most"},
 	},
@@ -59,7 +61,7 @@ func runMixed(ctx context.Context, r *Run) error {
 // mixed is one run.
 type mixed struct {
 	r                    *Run
-	minutes, pause       time.Duration
+	minutes, pause, skew time.Duration
 	natted               float64
 	liars, size          int
 	members              []*member // all, whether they have joined or not
@@ -78,13 +80,13 @@ type mixed struct {
 
 // mixedCounts say what has happened, for people.
 type mixedCounts struct {
-	left, crashed, lost, joined, cuts, lines int
-	added, came, refused, collected          int
+	left, crashed, lost, joined, cuts, lines, clocks int
+	added, came, refused, collected                  int
 }
 
 func newMixed(r *Run) (*mixed, error) {
 	m := &mixed{
-		r: r, minutes: time.Duration(r.Int("minutes")) * time.Minute, pause: r.Duration("pause"),
+		r: r, minutes: time.Duration(r.Int("minutes")) * time.Minute, pause: r.Duration("pause"), skew: r.Duration("skew"),
 		natted: r.Share("natted"), liars: r.Int("liars"), size: r.Int("size"),
 		news: make(map[uint64]*message),
 	}
@@ -92,8 +94,8 @@ func newMixed(r *Run) (*mixed, error) {
 		return nil, err
 	}
 	switch {
-	case m.minutes <= 0 || m.pause <= 0:
-		return nil, errors.New("parameters minutes and pause: want more than 0")
+	case m.minutes <= 0 || m.pause <= 0 || m.skew < 0:
+		return nil, errors.New("parameters minutes, pause and skew: want more than 0")
 	case m.liars < 0 || m.liars > liarsMax:
 		return nil, fmt.Errorf("parameter liars: %d, want 0 to %d", m.liars, liarsMax)
 	case m.size < 1:
@@ -124,6 +126,11 @@ func (m *mixed) begin(ctx context.Context) error {
 		if rng.IntN(4) == 0 { // not everyone has a good line
 			w.home.Up, w.home.Down = 2e6+rng.IntN(8e6), 4e6+rng.IntN(16e6)
 		}
+		if rng.IntN(2) == 0 {
+			if err := m.setClock(w, rng); err != nil {
+				return err
+			}
+		}
 		w.p.SetLine(w.home)
 		w.p.SetBootstrap(peers[:min(stableCount, len(peers))])
 		m.members = append(m.members, w)
@@ -137,14 +144,24 @@ func (m *mixed) begin(ctx context.Context) error {
 	if err := m.connect(ctx, peers[:first]); err != nil {
 		return err
 	}
-	for i := range m.liars {
-		if err := m.startLiar(ctx, i); err != nil {
+	for range m.liars {
+		if err := m.startLiar(ctx); err != nil {
 			return err
 		}
 	}
 	time.Sleep(settleTime)
 	m.r.Logf("%d peers run, %d liars are among them", first, m.liars)
 	return nil
+}
+
+// setClock sets a peer's clock wrong, if that can be done.
+func (m *mixed) setClock(w *member, rng *rand.Rand) error {
+	by := time.Duration((2*rng.Float64() - 1) * float64(m.skew))
+	if !det.Exact {
+		return nil
+	}
+	m.count(func(c *mixedCounts) { c.clocks++ })
+	return w.p.SetSkew(by)
 }
 
 // connect gives each peer some others, as far as they take connections.

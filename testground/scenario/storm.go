@@ -37,7 +37,7 @@ func (m *mixed) storm(ctx context.Context) {
 	faults.Wait()
 	tasks.Wait()
 	c := m.counts
-	m.r.Logf("%d left, %d crashed, %d lost their disk, %d joined, %d cuts, %d bad lines", c.left, c.crashed, c.lost, c.joined, c.cuts, c.lines)
+	m.r.Logf("%d left, %d crashed, %d lost their disk, %d joined, %d cuts, %d bad lines, %d clocks set", c.left, c.crashed, c.lost, c.joined, c.cuts, c.lines, c.clocks)
 	m.r.Logf("%d files added, %d fetches came, %d were refused, %d collections", c.added, c.came, c.refused, c.collected)
 }
 
@@ -45,11 +45,13 @@ func (m *mixed) storm(ctx context.Context) {
 type fault func(ctx, raging context.Context)
 
 func (m *mixed) fault(rng *rand.Rand) fault {
-	switch rng.IntN(8) {
+	switch rng.IntN(9) {
 	case 0, 1, 2, 3:
 		return m.makeLeave(rng)
 	case 4:
 		return m.makeJoin()
+	case 5:
+		return m.makeClockJump(rng)
 	default:
 		return m.makeBadLine(rng)
 	}
@@ -101,6 +103,15 @@ func (m *mixed) makeJoin() fault {
 				m.count(func(c *mixedCounts) { c.joined++ })
 			}
 		}
+	}
+	return nil
+}
+
+// makeClockJump: somebody sets a clock, rightly or not.
+func (m *mixed) makeClockJump(rng *rand.Rand) fault {
+	w := one(rng, m.members)
+	if err := m.setClock(w, rng); err != nil {
+		m.broken(w.p, "%w", err)
 	}
 	return nil
 }
