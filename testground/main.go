@@ -84,6 +84,7 @@ func actions() []action {
 		{"run", "SCENARIO: run it, with -peers, -seed, -set name=value, -report FILE.html; -h lists more", cli.run},
 		{"replay", "RUN: run once more what a folder or its run.json holds", cli.replay},
 		{"compare", "A B: two runs, or more, side by side", cli.compare},
+		{"versus", "flash-crowd, find or gossip: ours and other software, -seeds 1..5, as one table; -out FILE.md", cli.versus},
 		{"soak", "random runs for -minutes, until one fails", cli.soak},
 	}
 }

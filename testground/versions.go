@@ -16,7 +16,7 @@ func versions() map[string]string {
 	if !ok {
 		return v
 	}
-	shown := []string{"github.com/libp2p/go-libp2p", "github.com/libp2p/go-libp2p-kad-dht", "github.com/libp2p/go-libp2p-pubsub"}
+	shown := []string{"github.com/ipfs/boxo", "github.com/libp2p/go-libp2p", "github.com/libp2p/go-libp2p-kad-dht", "github.com/libp2p/go-libp2p-pubsub"}
 	for _, m := range info.Deps {
 		if slices.Contains(shown, m.Path) {
 			v[m.Path] = m.Version
