@@ -46,6 +46,10 @@ func child(t *testing.T, args []string, out, errs io.Writer) int {
 		fmt.Fprintln(errs, "testground:", err)
 		return exitUsage
 	}
+	if j.onMachines() { // they have a world's time
+		j.runMachines(&teller{to: out})
+		return exitOK
+	}
 	det.Seed(t, j.seed, j.schedule)
 	run := func(t *testing.T) { j.run(t.Context(), &teller{to: out}) }
 	if j.real || j.procs {

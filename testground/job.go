@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/p2pnode/p2pnode/testground/machine"
 	"github.com/p2pnode/p2pnode/testground/measure"
 	"github.com/p2pnode/p2pnode/testground/scenario"
 	"github.com/p2pnode/p2pnode/testground/sim"
@@ -20,6 +21,8 @@ import (
 // job is one run as it was ordered.
 type job struct {
 	scenario scenario.Scenario
+	floor    string           // node if empty
+	machine  machine.Scenario // on that floor
 	peers    int
 	seed     uint64
 	values   map[string]string
@@ -42,6 +45,9 @@ func (j job) args() []string {
 	}
 	if j.limit > 0 {
 		a = append(a, "-limit", j.limit.String())
+	}
+	if j.onMachines() {
+		a = append(a, "-floor", j.floor)
 	}
 	if j.medium() != sim.MediumNames()[0] {
 		a = append(a, "-net", j.net)
@@ -84,6 +90,7 @@ func (j *job) flags(set *flag.FlagSet) {
 	set.IntVar(&j.peers, "peers", j.scenario.Peers, "how many `peers`")
 	set.Uint64Var(&j.seed, "seed", 1, "of all random choices")
 	set.DurationVar(&j.limit, "limit", 0, "most `time` of the network (default the scenario's: "+j.scenario.TimeMax.String()+")")
+	set.StringVar(&j.floor, "floor", j.floorName(), floorDoc)
 	set.StringVar(&j.net, "net", j.medium(), "`network` that peers talk over: mem, a model of connections, or quic, QUIC over packets")
 	set.BoolVar(&j.real, "real", false, "real time instead of virtual: for a debugger, and to try; latencies are then those of this machine too")
 	set.BoolVar(&j.procs, "procs", false, "peers are p2pnode daemons, one process each: in network namespaces for root on Linux, else on loopback")
@@ -107,13 +114,9 @@ func findJob(command string, args []string) (job, error) {
 	}
 	name := args[0]
 	if strings.HasPrefix(name, "-") { // help, which is of any
-		name = scenario.All()[0].Name
+		name = machine.Scenarios()[0].Name
 	}
-	s, err := scenario.Find(name)
-	if err != nil {
-		return job{}, usageError{err}
-	}
-	return job{scenario: s, values: make(map[string]string)}, nil
+	return findOn(floorOf(args), name)
 }
 
 // check refuses a job that cannot be run.
@@ -129,6 +132,9 @@ func (j job) check() error {
 		return usageError{errors.New("-schedule needs -det")}
 	case j.real && j.exact:
 		return usageError{errors.New("-real and -det: no two runs in real time are the same")}
+	}
+	if j.onMachines() {
+		return j.checkMachines()
 	}
 	if _, err := sim.MediumOf(j.medium()); err != nil {
 		return usageError{fmt.Errorf("-net: %w", err)}
@@ -147,15 +153,17 @@ const peersMax = 50_000
 
 // jobOf is the job that a saved run was.
 func jobOf(run measure.Run) (job, error) {
-	s, err := scenario.Find(run.Scenario)
+	on, err := findOn(cmp.Or(run.Floor, floorNode), run.Scenario)
 	if err != nil {
 		return job{}, err
 	}
+	s := on.scenario
 	j := job{
 		scenario: s, peers: run.Peers, seed: run.Seed, values: make(map[string]string),
 		limit: time.Duration(run.LimitS * float64(time.Second)), exact: run.Exact, schedule: run.Schedule,
 		net: run.Net, real: run.Real, procs: run.Procs,
 	}
+	j.floor, j.machine, j.exact = on.floor, on.machine, j.exact && !on.onMachines()
 	maps.Copy(j.values, run.Set)
 	return j, j.check()
 }
@@ -168,6 +176,9 @@ func (j job) record() measure.Run {
 	}
 	if r, err := scenario.NewRun(j.scenario, nil, j.peers, j.values); err == nil {
 		run.Params = r.Values()
+	}
+	if j.onMachines() {
+		j.recordMachines(&run)
 	}
 	return run
 }

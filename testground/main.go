@@ -80,7 +80,7 @@ type action struct {
 
 func actions() []action {
 	return []action{
-		{"list", "the scenarios and their parameters", cli.list},
+		{"list", "the scenarios and their parameters; -floor machine: those of the machines alone", cli.list},
 		{"run", "SCENARIO: run it, with -peers, -seed, -set name=value, -report FILE.html; -h lists more", cli.run},
 		{"replay", "RUN: run once more what a folder or its run.json holds", cli.replay},
 		{"compare", "A B: two runs, or more, side by side", cli.compare},
@@ -135,19 +135,6 @@ func (c cli) exit(ctx context.Context, err error) int {
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
-
-func (c cli) list(_ context.Context, args []string) error {
-	if len(args) > 0 {
-		return usageError{fmt.Errorf("list: unexpected %q", args[0])}
-	}
-	for _, s := range scenario.All() {
-		fmt.Fprintf(c.out, "%-16s %s (%d peers)\n", s.Name, s.Doc, s.Peers)
-		for _, p := range s.AllParams() {
-			fmt.Fprintf(c.out, "    %-12s %-8s %s\n", p.Name, p.Default, p.Doc)
-		}
-	}
-	return nil
-}
 
 // parse reads flags that stand before, between or behind other arguments, which it
 // returns.

@@ -26,6 +26,9 @@ const (
 
 // estimateMB is how much memory a job takes, roughly.
 func (j job) estimateMB() float64 {
+	if j.onMachines() {
+		return j.estimateMachinesMB()
+	}
 	if j.procs {
 		return baseMB + float64(j.peers)*daemonMB
 	}

@@ -25,14 +25,14 @@ var errStalled = errors.New("the network's time stands still")
 // what was measured until then.
 func (c cli) supervised(ctx context.Context, j job, show *progress) (run report.Run, trace string) {
 	run = report.Run{Run: j.record(), Doc: j.scenario.Doc, Values: measure.New()}
-	var args []string
-	args, run.Exact = c.childArgs(ctx, j) // may have to be built first
+	args, exact := c.childArgs(ctx, j) // may have to be built first
+	run.Exact = exact || j.onMachines()
 	s := supervisor{run: &run, show: show, stall: c.stall}
 	more, remove, err := j.provision(ctx)
 	run.Began = time.Now()
 	show.began = run.Began
 	if err == nil {
-		trace, err = s.watch(ctx, append(args, more...), run.Exact)
+		trace, err = s.watch(ctx, append(args, more...), exact)
 	}
 	err = errors.Join(err, remove())
 	show.done()

@@ -35,6 +35,7 @@ type Run struct {
 	Seed     uint64            `json:"seed"`
 	Set      map[string]string `json:"set,omitempty"`    // parameters that were given
 	Params   map[string]string `json:"params,omitempty"` // all of them
+	Floor    string            `json:"floor,omitempty"`  // if not that of whole nodes
 	LimitS   float64           `json:"limit_s,omitempty"`
 	Net      string            `json:"net,omitempty"`      // that the peers talked over
 	Procs    bool              `json:"procs,omitempty"`    // peers were processes
