@@ -67,6 +67,7 @@ func program(t *testing.T, args []string) int {
 type cli struct {
 	out, errs io.Writer
 	child     []string // begins the command line of a run's process
+	program   string   // with the patched runtime; "" builds it when it is needed
 	terminal  bool     // errs is one
 	// stall is how long the clock may go on while a network's time stands still:
 	// then something runs in circles, or waits for what the bubble does not see.
@@ -85,7 +86,7 @@ func actions() []action {
 		{"replay", "RUN: run once more what a folder or its run.json holds", cli.replay},
 		{"compare", "A B: two runs, or more, side by side", cli.compare},
 		{"versus", "flash-crowd, find or gossip: ours and other software, -seeds 1..5, as one table; -out FILE.md", cli.versus},
-		{"soak", "random runs for -minutes, until one fails", cli.soak},
+		{"soak", "random runs for -minutes, mixed faults most of all, until one fails", cli.soak},
 	}
 }
 

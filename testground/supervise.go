@@ -58,7 +58,10 @@ func (c cli) supervised(ctx context.Context, j job, show *progress) (run report.
 func (c cli) childArgs(ctx context.Context, j job) (args []string, exact bool) {
 	args = slices.Clone(c.child)
 	if j.exact {
-		binary, err := det.Build(ctx, det.Program)
+		binary, err := c.program, error(nil)
+		if binary == "" {
+			binary, err = det.Build(ctx, det.Program)
+		}
 		if exact = err == nil; exact {
 			args = []string{binary, childCommand}
 		} else {
