@@ -239,13 +239,14 @@ func TestTerminal(t *testing.T) {
 }
 
 func TestMemory(t *testing.T) {
-	estimate := func(name string, peers int) float64 {
+	estimateOver := func(net, name string, peers int) float64 {
 		s, err := scenario.Find(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return job{scenario: s, peers: peers}.estimateMB()
+		return job{scenario: s, peers: peers, net: net}.estimateMB()
 	}
+	estimate := func(name string, peers int) float64 { return estimateOver("", name, peers) }
 	// As measured: a little too much is right, too little is not.
 	for _, m := range []struct {
 		name       string
@@ -257,6 +258,15 @@ func TestMemory(t *testing.T) {
 	} {
 		if got := estimate(m.name, m.peers); got < m.measuredMB*0.8 || got > m.measuredMB*1.6 {
 			t.Errorf("%d peers of %s take %.0f MB, estimated %.0f MB", m.peers, m.name, m.measuredMB, got)
+		}
+	}
+	for _, m := range []struct {
+		name       string
+		peers      int
+		measuredMB float64
+	}{{"bootstrap", 50, 648}, {"bootstrap", 100, 1992}, {"gossip", 50, 362}, {"gossip", 100, 671}} {
+		if got := estimateOver("quic", m.name, m.peers); got < m.measuredMB*0.8 || got > m.measuredMB*1.6 {
+			t.Errorf("%d peers of %s over QUIC take %.0f MB, estimated %.0f MB", m.peers, m.name, m.measuredMB, got)
 		}
 	}
 	if small, large := estimate("gossip", 40), estimate("slow-peers", 40); large < small+40*8 {

@@ -16,6 +16,7 @@ const (
 	connMB     = 0.073
 	connsMany  = 160 // where all look for all, and so meet
 	connsFew   = 40  // elsewhere
+	quicTimes  = 2.2 // as much for each peer and connection that is real QUIC
 	copies     = 2   // of what each peer holds: it, and what is not collected yet
 	reserve    = 0.9 // of what is available may be taken
 	unlimited  = 1 << 60
@@ -48,7 +49,11 @@ func (j job) estimateMB() float64 {
 		}
 	}
 	n := float64(j.peers)
-	return baseMB + n*(peerMB+heldMB+connMB*min(n-1, float64(conns)))
+	each := peerMB + connMB*min(n-1, float64(conns))
+	if j.medium() == "quic" {
+		each *= quicTimes
+	}
+	return baseMB + n*(each+heldMB)
 }
 
 // admit says what a job is about to take, and refuses it if there is less.

@@ -86,6 +86,9 @@ func (c cli) runOne(ctx context.Context, j job, o outputs) error {
 	if err := c.admit(j, o, 1); err != nil {
 		return err
 	}
+	if j.real {
+		fmt.Fprintln(c.errs, "in real time: latencies are also those of this machine, and the busier it is, the longer")
+	}
 	run, trace := c.supervised(ctx, j, c.progress(j))
 	// First of all, for to print may end this process: nobody may be reading.
 	kept := o.keep(run, trace)
