@@ -65,7 +65,7 @@ func TestNets(t *testing.T) {
 	}
 	real := filepath.Join(dir, "real")
 	c.do(t, exitFailed, "run", "gossip", "-peers", "4", "-real", "-set", "degree=3", "-limit", "100ms", "-out", real)
-	c.says(t, "has not ended after 100ms", " -real")
+	c.says(t, "in real time", "has not ended after 100ms", " -real")
 	if run, _, err := measure.Load(real); err != nil || run.Net != "mem" || !run.Real || run.TimeS > run.WallS {
 		t.Errorf("got %+v, %v", run, err)
 	}
