@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/p2pnode/p2pnode/node"
 	"github.com/p2pnode/p2pnode/testground/sim"
 )
@@ -23,7 +25,7 @@ const (
 	calmFetches = 3
 
 	// Of what a process holds for each peer, beside files.
-	heapPeerMax      = 4 << 20 // bytes
+	heapPeerMax      = 8 << 20 // bytes
 	goroutinePeerMax = 400
 	// streamsMax is how many streams a connection may have when nothing happens.
 	streamsMax = 16
@@ -130,6 +132,12 @@ func (m *mixed) checkFound(ctx context.Context) {
 		return
 	}
 	targets := make([][]file, len(m.members))
+	parts := make(map[cid.Cid][]span)
+	for i, f := range files {
+		if i%2 == 0 {
+			parts[f.root] = randomSpans(m.loadRands, f.size)
+		}
+	}
 	for i := range targets {
 		for range calmFetches {
 			targets[i] = append(targets[i], one(m.loadRands, files))
@@ -142,7 +150,7 @@ func (m *mixed) checkFound(ctx context.Context) {
 	m.each(ctx, func(ctx context.Context, w *member) {
 		for _, f := range targets[w.p.Number()] {
 			m.findOne(ctx, w, f, by[f])
-			err := m.fetched(ctx, w, calmAnswerMax, "fetch "+f.root.String(), func(ctx context.Context, moved func()) error { return f.read(ctx, w.p.Node(), nil, moved) })
+			err := m.fetched(ctx, w, calmAnswerMax, "fetch "+f.root.String(), func(ctx context.Context, moved func()) error { return f.read(ctx, w.p.Node(), parts[f.root], moved) })
 			if err != nil {
 				m.broken(w.p, "what %s has was not to be had: %w", by[f][0], err)
 				return
@@ -231,6 +239,7 @@ func (m *mixed) checkCosts(ctx context.Context) {
 		}
 	}
 	runtime.GC()
+	runtime.GC() // pools are emptied by the second
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	peers := len(m.members)

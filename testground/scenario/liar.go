@@ -24,8 +24,8 @@ const (
 	sayTimeMax = 15 * time.Second
 )
 
-// liar is a guest that says that it has everything, sends something else, and writes
-// messages that are not valid.
+// liar is a guest that says that it has everything, and has nothing, and writes messages
+// that are not valid.
 type liar struct {
 	mixed *mixed
 	host  host.Host
@@ -91,7 +91,8 @@ func (l *liar) lie(ctx context.Context, topic *nodegossip.Topic) {
 	_ = topic.Publish(ctx, fmt.Appendf(nil, "invalid %d", l.rng.Uint64())) // nobody need take it
 }
 
-// answer says yes to every question, and sends other bytes than those wanted.
+// answer says yes to every question, and then keeps no promise: of some blocks it
+// sends other bytes, of some it says that it has them not, of the rest nothing.
 func (l *liar) answer(s network.Stream) {
 	defer s.Close()
 	from := wire.NewReader(s)
@@ -107,12 +108,15 @@ func (l *liar) answer(s network.Stream) {
 		}
 		said := &wire.Message{}
 		for _, e := range asked.Entries {
-			switch {
+			hash := e.Cid.Hash()
+			switch way := hash[len(hash)-1] % 3; {
 			case e.Cancel:
 			case e.Have:
 				said.Presences = append(said.Presences, wire.Presence{Cid: e.Cid, Have: true})
-			default:
+			case way == 0:
 				said.Payloads = append(said.Payloads, wire.Payload{Prefix: e.Cid.Prefix(), Data: fmt.Appendf(nil, "not %s", e.Cid)})
+			case way == 1:
+				said.Presences = append(said.Presences, wire.Presence{Cid: e.Cid})
 			}
 		}
 		if !said.Empty() {

@@ -147,7 +147,7 @@ func (m *mixed) fetched(ctx context.Context, w *member, most time.Duration, what
 	defer cancel(nil)
 	patience := time.AfterFunc(most, func() { cancel(errNoAnswer) })
 	defer patience.Stop()
-	began := time.Now()
+	began, n := time.Now(), w.p.Node()
 	err := f(limited, func() { patience.Reset(most) })
 	took := time.Since(began)
 	var wrong *wrongError
@@ -160,12 +160,17 @@ func (m *mixed) fetched(ctx context.Context, w *member, most time.Duration, what
 		m.broken(w.p, "%s: %w", what, err)
 	case errors.Is(context.Cause(limited), errNoAnswer):
 		m.broken(w.p, "%s: no answer for %v: %w", what, most, err)
+	case !refusal(err) && n != nil && n == w.p.Node():
+		m.broken(w.p, "%s: neither an answer nor a refusal: %w", what, err)
 	default:
 		m.r.Measure.Add("refused_time_s", m.r.Net.Age(), w.p.Number(), took.Seconds())
 		m.count(func(c *mixedCounts) { c.refused++ })
 	}
 	return err
 }
+
+// refusal tells whether an error says that there is none who has it.
+func refusal(err error) bool { return errors.Is(err, block.ErrNotFound) }
 
 // makeAsk: a peer asks for what nobody has.
 func (m *mixed) makeAsk(rng *rand.Rand, up []*member) func(context.Context) {
