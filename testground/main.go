@@ -67,11 +67,11 @@ func program(t *testing.T, args []string) int {
 type cli struct {
 	out, errs io.Writer
 	child     []string // begins the command line of a run's process
-	program   string   // with the patched runtime; "" builds it when it is needed
 	terminal  bool     // errs is one
 	// stall is how long the clock may go on while a network's time stands still:
 	// then something runs in circles, or waits for what the bubble does not see.
 	stall time.Duration
+	built *exactProgram // for exact runs; nil: is built for each
 }
 
 type action struct {

@@ -49,13 +49,11 @@ func (c cli) run(ctx context.Context, args []string) error {
 		return err
 	}
 	var o outputs
-	var seeds string
-	jobs := 1
+	var m many
 	set := flag.NewFlagSet("run", flag.ContinueOnError)
 	j.flags(set)
 	o.flags(set)
-	set.StringVar(&seeds, "seeds", "", "`range` of seeds, such as 1..20, instead of one: a run for each")
-	set.IntVar(&jobs, "jobs", 1, "with -seeds: runs at once")
+	m.flags(set)
 	if strings.HasPrefix(args[0], "-") {
 		_, err := c.parse(set, args)
 		return err
@@ -68,14 +66,17 @@ func (c cli) run(ctx context.Context, args []string) error {
 		return usageError{fmt.Errorf("run: unexpected %q", rest[0])}
 	}
 	j.fewDaemons(set)
-	if seeds != "" {
-		from, to, err := parseSeeds(seeds)
-		if err != nil {
-			return err
-		}
-		return c.runSeeds(ctx, j, o, from, to, jobs)
+	all, err := m.variants(j)
+	switch {
+	case err != nil:
+		return err
+	case len(all) == 0:
+		return c.runOne(ctx, j, o)
+	case m.times > 0:
+		return c.runMany(ctx, all, o, m.jobs, c.same)
+	default:
+		return c.runMany(ctx, all, o, m.jobs, nil)
 	}
-	return c.runOne(ctx, j, o)
 }
 
 // runOne runs a job and keeps it.
@@ -141,8 +142,8 @@ func draw(name string, runs ...report.Run) error {
 	return measure.WriteFile(name, func(w io.Writer) error { return report.Write(w, runs...) })
 }
 
-// parseSeeds reads 1..20, or one number.
-func parseSeeds(text string) (from, to uint64, err error) {
+// parseRange reads 1..20, or one number, of a flag.
+func parseRange(flag, text string) (from, to uint64, err error) {
 	first, last, isRange := strings.Cut(text, "..")
 	if !isRange {
 		last = first
@@ -151,9 +152,9 @@ func parseSeeds(text string) (from, to uint64, err error) {
 	to, errTo := strconv.ParseUint(last, 10, 64)
 	switch {
 	case errFrom != nil || errTo != nil:
-		return 0, 0, usageError{fmt.Errorf("-seeds: %q is not a range such as 1..20", text)}
+		return 0, 0, usageError{fmt.Errorf("-%s: %q is not a range such as 1..20", flag, text)}
 	case to < from || to-from >= seedsMax:
-		return 0, 0, usageError{fmt.Errorf("-seeds: %s has %d seeds, want 1 to %d", text, int64(to-from)+1, seedsMax)}
+		return 0, 0, usageError{fmt.Errorf("-%s: %s has %d of them, want 1 to %d", flag, text, int64(to-from)+1, seedsMax)}
 	}
 	return from, to, nil
 }

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/p2pnode/p2pnode/testground/det"
 	"github.com/p2pnode/p2pnode/testground/measure"
 	"github.com/p2pnode/p2pnode/testground/report"
 	"github.com/p2pnode/p2pnode/testground/scenario"
@@ -54,10 +53,11 @@ func (c cli) soak(ctx context.Context, args []string) error {
 	if err := s.o.check(); err != nil {
 		return err
 	}
-	if s.exact {
-		if s.program, err = det.Build(ctx, det.Program); err != nil {
-			return err
-		}
+	var remove func()
+	s.cli, remove, err = s.prepared(ctx, s.exact)
+	defer remove()
+	if err != nil {
+		return err
 	}
 	s.rng = rand.New(rand.NewPCG(seed, 0))
 	s.began = time.Now()

@@ -58,14 +58,14 @@ func (c cli) supervised(ctx context.Context, j job, show *progress) (run report.
 func (c cli) childArgs(ctx context.Context, j job) (args []string, exact bool) {
 	args = slices.Clone(c.child)
 	if j.exact {
-		binary, err := c.program, error(nil)
-		if binary == "" {
-			binary, err = det.Build(ctx, det.Program)
+		built := c.built
+		if built == nil {
+			if built = build(ctx); built.err != nil {
+				c.notExact(built.err)
+			}
 		}
-		if exact = err == nil; exact {
-			args = []string{binary, childCommand}
-		} else {
-			fmt.Fprintln(c.errs, "testground: not exact:", err)
+		if exact = built.err == nil; exact {
+			args = []string{built.path, childCommand}
 		}
 	}
 	return append(args, j.args()...), exact

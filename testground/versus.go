@@ -100,7 +100,7 @@ func (c cli) parseMatch(args []string) (*match, error) {
 	case len(rest) > 0:
 		return nil, usageError{fmt.Errorf("versus: unexpected %q", rest[0])}
 	}
-	if m.from, m.to, err = parseSeeds(m.seeds); err != nil {
+	if m.from, m.to, err = parseRange("seeds", m.seeds); err != nil {
 		return nil, err
 	}
 	m.clients = append([]string{scenario.Ours}, m.scene.Clients...)

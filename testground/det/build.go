@@ -33,7 +33,7 @@ func Environ(from []string) []string {
 // cache folder, and returns its path. Only the first time it takes long: all of
 // the standard library is built.
 func Build(ctx context.Context, command string) (binary string, err error) {
-	goroot, version, err := installed(ctx)
+	env, err := installed(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -41,12 +41,13 @@ func Build(ctx context.Context, command string) (binary string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("build simulation: %w", err)
 	}
-	dir := filepath.Join(cache, "p2pnode", "testground", fingerprint(version))
-	overlay, err := Generate(goroot, dir)
+	dir := filepath.Join(cache, "p2pnode", "testground", fingerprint(env.GOVERSION))
+	overlay, err := Generate(env.GOROOT, dir)
 	if err != nil {
 		return "", err
 	}
-	binary = filepath.Join(dir, filepath.Base(command))
+	// Each checkout has its own program; what Go's library is built to is for all.
+	binary = filepath.Join(dir, shortHash(env.GOMOD), filepath.Base(command))
 	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-tags", "simdet",
 		// Package cryptotest works in tests only.
 		"-ldflags", "-X=testing.testBinary=1", "-o", binary, command)
@@ -58,15 +59,17 @@ func Build(ctx context.Context, command string) (binary string, err error) {
 	return binary, nil
 }
 
+// environment is what the go command says of itself and of the module.
+type environment struct{ GOROOT, GOVERSION, GOMOD string }
+
 // installed asks the go command, which knows of toolchains that go.mod wants.
-func installed(ctx context.Context) (goroot, version string, err error) {
-	out, err := exec.CommandContext(ctx, "go", "env", "-json", "GOROOT", "GOVERSION").Output()
+func installed(ctx context.Context) (env environment, err error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "-json", "GOROOT", "GOVERSION", "GOMOD").Output()
+	if err == nil {
+		err = json.Unmarshal(out, &env)
+	}
 	if err != nil {
-		return "", "", fmt.Errorf("ask go for its root: %w", err)
+		return environment{}, fmt.Errorf("ask go for its root: %w", err)
 	}
-	var env struct{ GOROOT, GOVERSION string }
-	if err := json.Unmarshal(out, &env); err != nil {
-		return "", "", fmt.Errorf("ask go for its root: %w", err)
-	}
-	return env.GOROOT, env.GOVERSION, nil
+	return env, nil
 }

@@ -129,9 +129,14 @@ func (p patch) apply(text []byte) ([]byte, error) {
 
 // fingerprint is a short name for the patches and the version of Go.
 func fingerprint(version string) string {
-	h := sha256.New()
+	var all strings.Builder
 	for _, p := range patches() {
-		fmt.Fprintf(h, "%q %q %q\n", p.file, p.anchor, p.with)
+		fmt.Fprintf(&all, "%q %q %q\n", p.file, p.anchor, p.with)
 	}
-	return version + "-" + hex.EncodeToString(h.Sum(nil)[:6])
+	return version + "-" + shortHash(all.String())
+}
+
+func shortHash(text string) string {
+	h := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(h[:6])
 }
