@@ -87,6 +87,7 @@ func actions() []action {
 		{"compare", "A B: two runs, or more, side by side", cli.compare},
 		{"versus", "flash-crowd, find or gossip: ours and other software, -seeds 1..5, as one table; -out FILE.md", cli.versus},
 		{"soak", "random runs for -minutes, mixed faults most of all, until one fails", cli.soak},
+		{"broken", "builds with a mistake each, and that a run finds it; -only NAME", cli.broken},
 	}
 }
 

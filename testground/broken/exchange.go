@@ -1,0 +1,124 @@
+package broken
+
+// mixed is the run by which most are found.
+func mixed(b Bug) Bug {
+	b.Scenario = "mixed-faults"
+	if b.Peers == 0 {
+		b.Peers = 20
+	}
+	if b.Seed == 0 {
+		b.Seed = 1
+	}
+	return b
+}
+
+// exchangeBugs are mistakes in how blocks are asked for and served.
+func exchangeBugs() []Bug {
+	return []Bug{
+		mixed(Bug{
+			Name: "deadline-dropped", Doc: "a peer that was asked for a block, and keeps silent, is waited for as long as it is connected",
+			Edits: []Edit{{
+				"exchange/swap/stall.go",
+				"\tm.alarms.set(&r.check, due)\n}\n",
+				"\tm.alarms.stop(&r.check)\n}\n",
+			}},
+			Shows: "no answer",
+		}),
+		mixed(Bug{
+			Name: "want-not-retried", Doc: "what a peer was asked for when it went away is asked of nobody else",
+			Edits: []Edit{{
+				"exchange/swap/remote.go",
+				"\t\tw.forget(r)\n\t\tm.requeue(w)\n",
+				"\t\tw.forget(r)\n",
+			}},
+			Shows: "no answer",
+		}),
+		mixed(Bug{
+			Name: "have-for-ever", Doc: "who once said HAVE is taken to have the block, whatever it says later",
+			Edits: []Edit{{
+				"exchange/swap/receive.go",
+				"\tif a.promised {\n\t\ta.promised = false\n\t\tr.credit--\n\t\tm.do(Report{Peer: r.id, Fault: FaultPromise})\n\t}\n\tasked :=",
+				"\tif a.promised {\n\t\tw.note(r, m.now, saidHave)\n\t\tr.useful(m.now)\n\t\tm.release(w, r)\n\t\tm.requeue(w)\n\t\treturn\n\t}\n\tasked :=",
+			}},
+			Shows: "no answer",
+		}),
+		mixed(Bug{
+			Name: "cancel-lost", Doc: "peers are not told that a block is not wanted any more",
+			Edits: []Edit{{
+				"exchange/swap/want.go",
+				"\t\tdefault:\n\t\t\tm.ask(a.r, Entry{Cid: w.cid, Cancel: true})\n\t\t}\n\t\tw.forget(a.r)\n",
+				"\t\t}\n\t\tw.forget(a.r)\n",
+			}},
+			Shows: "nobody fetches",
+		}),
+		mixed(Bug{
+			Name: "old-wantlist", Doc: "a peer that comes back does not say that its wantlist is a new one",
+			Edits: []Edit{{
+				"exchange/swap/remote.go",
+				"Full: !r.greeted && n > 0}",
+				"Full: false}",
+			}},
+			Shows: "nobody fetches",
+		}),
+		mixed(Bug{
+			Name: "dial-never-forgotten", Doc: "a provider that could not be dialled once is taken to be still being dialled",
+			Edits: []Edit{{
+				"exchange/swap/search.go",
+				"\tdelete(m.dials, e.Peer)\n\tfor",
+				"\tfor",
+			}},
+			Shows: "no answer",
+		}),
+		mixed(Bug{
+			Name: "block-unverified", Doc: "bytes that came when one block was awaited are taken for that block",
+			Edits: []Edit{
+				{
+					"block/block.go",
+					"// Cid returns the name of the block.\n",
+					"// As gives the bytes another name.\nfunc (b Block) As(c cid.Cid) Block { return Block{cid: c, data: b.data} }\n\n// Cid returns the name of the block.\n",
+				},
+				{
+					"exchange/swap/receive.go",
+					"\tw := m.wants[b.Cid()]\n\tif w == nil {\n\t\tif m.late",
+					"\tw := m.wants[b.Cid()]\n\tif w == nil && len(r.assigned) == 1 {\n\t\tw = r.assigned[0]\n\t\tb = b.As(w.cid)\n\t}\n\tif w == nil {\n\t\tif m.late",
+				},
+			},
+			Shows: "mixed-faults",
+		}),
+		mixed(Bug{
+			Name: "wakeup-lost", Doc: "who stores blocks is not woken when there are some",
+			Edits: []Edit{{
+				"exchange/session.go",
+				"\tselect {\n\tcase x.saves <- struct{}{}:\n\tdefault:\n\t}\n",
+				"",
+			}},
+			Shows: "mixed-faults",
+		}),
+		mixed(Bug{
+			Name: "queue-unbounded", Doc: "blocks stay in memory after they were stored",
+			Edits: []Edit{{
+				"exchange/save.go",
+				"\t\tdelete(x.pending, b.Cid())\n",
+				"",
+			}},
+			Shows: "blocks to store",
+		}),
+		mixed(Bug{
+			Name: "session-leaked", Doc: "a fetch that is over is never ended",
+			Edits: []Edit{{
+				"exchange/session.go",
+				"\tcontext.AfterFunc(ctx, s.close)\n",
+				"",
+			}},
+			Shows: "sessions",
+		}),
+		mixed(Bug{
+			Name: "stream-leaked", Doc: "each message opens a stream, and none is closed",
+			Edits: []Edit{
+				{"exchange/remote.go", "\ts := l.current()\n\tif s != nil {", "\tvar s *stream\n\tif s != nil {"},
+				{"exchange/remote.go", "\t\treturn network.ErrReset\n\t}\n\tif l.open != nil {\n\t\tl.open.Reset()\n\t}\n", "\t\treturn network.ErrReset\n\t}\n"},
+			},
+			Shows: "streams",
+		}),
+	}
+}

@@ -1,0 +1,80 @@
+package broken
+
+// All lists the mistakes.
+func All() []Bug {
+	return append(exchangeBugs(), []Bug{
+		mixed(Bug{
+			Name: "journal-unwritten", Doc: "what a peer promises to provide is not written down",
+			Edits: []Edit{{
+				"dht/journal.go",
+				"\treturn j.applyDurably(ctx, len(hashes), func(b *change, i int) error {\n\t\treturn b.put(ctx, todoKey(keyspace.Of(hashes[i])), hashes[i])\n\t})\n",
+				"\treturn nil\n",
+			}},
+			Shows: "it provides 0 of",
+		}),
+		mixed(Bug{
+			Name: "table-never-refreshed", Doc: "a routing table is never refreshed",
+			Edits: []Edit{{
+				"dht/dht.go",
+				"\t\td.join, d.refresh, d.watchPeers,",
+				"\t\td.join, d.watchPeers,",
+			}},
+			Shows: "mixed-faults",
+		}),
+		mixed(Bug{
+			Name: "goroutine-leaked", Doc: "the routing table's goroutines go on when the node is closed",
+			Edits: []Edit{{
+				"dht/dht.go",
+				"\td.gate.close()\n\treturn c.Close()\n",
+				"\td.gate.close()\n\treturn nil\n",
+			}},
+			Shows: "goroutines remain",
+		}),
+		mixed(Bug{
+			Name: "lease-ignored", Doc: "garbage collection takes what an add that runs has written",
+			Edits: []Edit{{
+				"node/guard.go",
+				"\tfor l := range g.leases {\n\t\tif _, ok := l.written[key]; ok {\n\t\t\treturn true\n\t\t}\n\t}\n",
+				"",
+			}},
+			Shows: "it has lost",
+		}),
+		mixed(Bug{
+			Name: "pin-unwritten", Doc: "a pin is acknowledged and not written down",
+			Edits: []Edit{{
+				"node/pin.go",
+				"\tif err := b.Commit(ctx); err != nil {\n\t\treturn err\n\t}\n\tp.sum = sum\n",
+				"\tp.sum = sum\n",
+			}},
+			Shows: "pins",
+		}),
+		mixed(Bug{
+			Name: "message-unjudged", Doc: "gossip is passed on, and handed out, without asking the topic's validator",
+			Edits: []Edit{{
+				"gossip/topic.go",
+				"\tswitch t.validate(ctx, messageOf(m)) {\n",
+				"\tswitch Accept {\n",
+			}},
+			Shows: "nobody honest has written",
+		}),
+		mixed(Bug{
+			Name: "range-off-by-one", Doc: "the last byte of a part that begins a block is missing",
+			Edits: []Edit{{
+				"unixfs/grow.go",
+				"\t\tif end >= c.p.to {",
+				"\t\tif end+1 >= c.p.to {",
+			}},
+			Shows: "mixed-faults",
+		}),
+	}...)
+}
+
+// Find returns the mistake of that name.
+func Find(name string) (Bug, bool) {
+	for _, b := range All() {
+		if b.Name == name {
+			return b, true
+		}
+	}
+	return Bug{}, false
+}
