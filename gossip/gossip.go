@@ -77,7 +77,8 @@ type Options struct {
 }
 
 // Gossip is one host's part in the topics of one network. It can be used before
-// Run: topics are joined when Run begins, publishing waits for it.
+// Run: topics are joined when Run begins, publishing waits for it. A host that has never
+// joined a topic does not speak gossipsub.
 type Gossip struct {
 	host   host.Host
 	o      Options
@@ -92,7 +93,8 @@ type Gossip struct {
 	topics map[string]*Topic
 	ran    bool
 	spawn  func(func(context.Context)) // starts what must end with Run; nil unless running
-	pubsub *pubsub.PubSub
+	begin  func() (*pubsub.PubSub, error)
+	pubsub *pubsub.PubSub // nil before the first topic
 }
 
 // New prepares gossip on h and starts nothing. The host needs its private key,
@@ -158,7 +160,33 @@ func (g *Gossip) claim() bool {
 func (g *Gossip) start(ctx context.Context, tasks *sync.WaitGroup) error {
 	g.life.Lock()
 	defer g.life.Unlock()
-	ps, err := pubsub.NewGossipSub(ctx, g.host,
+	g.begin = func() (*pubsub.PubSub, error) { return g.newPubSub(ctx) }
+	g.spawn = func(f func(context.Context)) { tasks.Go(func() { f(ctx) }) }
+	for _, t := range g.topics {
+		if err := t.attach(); err != nil {
+			return fmt.Errorf("join topic %q: %w", t.name, err)
+		}
+	}
+	close(g.started)
+	return nil
+}
+
+// wake begins to speak gossipsub: with the first topic, for it costs streams to every
+// peer, and whoever is in no topic has no use for them. life is held.
+func (g *Gossip) wake() error {
+	if g.pubsub != nil {
+		return nil
+	}
+	ps, err := g.begin()
+	if err != nil {
+		return fmt.Errorf("start gossipsub: %w", err)
+	}
+	g.pubsub = ps
+	return nil
+}
+
+func (g *Gossip) newPubSub(ctx context.Context) (*pubsub.PubSub, error) {
+	return pubsub.NewGossipSub(ctx, g.host,
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictSign),
 		pubsub.WithMaxMessageSize(DataSizeMax+envelopeSizeMax),
 		pubsub.WithSubscriptionFilter(g.tally),
@@ -171,18 +199,6 @@ func (g *Gossip) start(ctx context.Context, tasks *sync.WaitGroup) error {
 		pubsub.WithLogger(g.o.Logger),
 		pubsub.WithRPCLogger(g.o.Logger),
 	)
-	if err != nil {
-		return fmt.Errorf("start gossip: %w", err)
-	}
-	g.pubsub = ps
-	g.spawn = func(f func(context.Context)) { tasks.Go(func() { f(ctx) }) }
-	for _, t := range g.topics {
-		if err := t.attach(); err != nil {
-			return fmt.Errorf("join topic %q: %w", t.name, err)
-		}
-	}
-	close(g.started)
-	return nil
 }
 
 // hangUp ends the streams of pubsub, whose readers would else live as long as

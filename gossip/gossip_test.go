@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
@@ -252,6 +254,46 @@ func TestJoinBeforeRun(t *testing.T) {
 	}
 	if err := <-published; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestFirstTopic: a host speaks gossipsub from its first topic on, also to peers that
+// it was connected to before.
+func TestFirstTopic(t *testing.T) {
+	a, hostA := start(t, gossip.Options{})
+	b, hostB := start(t, gossip.Options{})
+	connect(t, hostA, hostB)
+	speaks := func(h host.Host) bool {
+		return slices.ContainsFunc(h.Mux().Protocols(), func(id protocol.ID) bool {
+			return slices.Contains(pubsub.GossipSubDefaultProtocols, id)
+		})
+	}
+	if speaks(hostA) || a.Stats().Peers != 0 {
+		t.Error("speaks gossipsub without a topic")
+	}
+	var topics []*gossip.Topic
+	for _, g := range []*gossip.Gossip{a, b} {
+		topic, err := g.Join("first", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		topics = append(topics, topic)
+	}
+	if !speaks(hostA) {
+		t.Error("does not speak gossipsub with a topic")
+	}
+	s, err := topics[1].Subscribe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "peer in the topic", func() bool { return len(topics[0].Peers()) == 1 })
+	if err := topics[0].Publish(t.Context(), []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	if m, err := s.Next(ctx); err != nil || string(m.Data) != "hello" {
+		t.Errorf("got %q, %v", m.Data, err)
 	}
 }
 

@@ -123,6 +123,9 @@ func stopped(err error) error {
 // attach joins the topic in pubsub, which runs. gossip.life is held.
 func (t *Topic) attach() error {
 	g := t.gossip
+	if err := g.wake(); err != nil {
+		return err
+	}
 	wire := g.prefix + t.name
 	err := g.pubsub.RegisterTopicValidator(wire, t.judge,
 		pubsub.WithValidatorTimeout(validationTimeout),
