@@ -164,6 +164,9 @@ func (m *match) section() string {
 		columns++
 	}
 	b.WriteString("\n|---|" + strings.Repeat("--:|", columns-1) + "\n")
+	if len(m.failed) > 0 {
+		m.failures(&b, bounded)
+	}
 	for _, w := range m.rows {
 		m.line(&b, w, bounded)
 	}
@@ -173,6 +176,19 @@ func (m *match) section() string {
 		fmt.Fprintf(&b, "\nFailed: %s\n", first)
 	}
 	return b.String()
+}
+
+// failures writes a row of how many runs are not in those below.
+func (m *match) failures(b *strings.Builder, bounded bool) {
+	all := int(m.to-m.from) + 1
+	b.WriteString("| runs that failed |")
+	for _, client := range m.clients {
+		fmt.Fprintf(b, " %d of %d |", all-len(m.runs[client]), all)
+	}
+	if bounded {
+		b.WriteString(" |")
+	}
+	b.WriteString(strings.Repeat(" |", len(m.clients)-1) + "\n")
 }
 
 // line writes one row of the table.

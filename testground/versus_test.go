@@ -54,7 +54,7 @@ func TestVersusMistakes(t *testing.T) {
 	c.do(t, exitUsage, "versus", "gossip", "-seeds", "5..1")
 	c.do(t, exitUsage, "versus", "gossip", "more")
 	c.do(t, exitFailed, "versus", "flash-crowd", "-peers", "4", "-seeds", "1", "-set", "uplink=much")
-	c.says(t, "Failed: p2pnode, seed 1", "– |")
+	c.says(t, "Failed: p2pnode, seed 1", "| runs that failed | 1 of 1 | 1 of 1 | 1 of 1 | | | |", "– |")
 }
 
 func TestRow(t *testing.T) {
