@@ -2,7 +2,7 @@
 GO ?= go
 FUZZTIME ?= 20s
 
-.PHONY: check test race fuzz bench versus interop durability
+.PHONY: check test race fuzz bench versus interop durability soak broken
 
 check: ## what every commit must pass
 	$(GO) vet ./...
@@ -41,3 +41,14 @@ durability:
 	$(GO) test -count=1 -timeout 30m ./testground/durability -durability.full
 	$(GO) test -count=1 -timeout 30m ./blockstore/disk -run '^(TestPowerLoss|TestKill|TestBitFlips)$$' -args -times 40
 	$(GO) test -count=1 -timeout 30m ./blockstore/disk -run '^TestModel$$' -rapid.checks 200
+
+# Random simulations, most of them with faults of all kinds, until one fails:
+# make soak MINUTES=60 JOBS=2
+MINUTES ?= 10
+JOBS ?= 1
+soak:
+	$(GO) run ./testground soak -det -minutes $(MINUTES) -jobs $(JOBS) $(if $(SEED),-seed $(SEED))
+
+# Builds with a mistake each, which a simulation must find.
+broken:
+	$(GO) run ./testground broken
