@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/pprof"
 	"sync"
 	"syscall"
 	"testing"
@@ -46,6 +47,12 @@ func child(t *testing.T, args []string, out, errs io.Writer) int {
 		fmt.Fprintln(errs, "testground:", err)
 		return exitUsage
 	}
+	stopProfile, err := j.startProfile()
+	if err != nil {
+		fmt.Fprintln(errs, "testground:", err)
+		return exitFailed
+	}
+	defer stopProfile()
 	if j.onMachines() { // they have a world's time
 		j.runMachines(&teller{to: out})
 		return exitOK
@@ -58,6 +65,24 @@ func child(t *testing.T, args []string, out, errs io.Writer) int {
 		synctest.Test(t, run)
 	}
 	return exitOK
+}
+
+// startProfile begins the CPU profile that the job asks for, if it does.
+func (j job) startProfile() (stop func(), err error) {
+	if j.profile == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(j.profile)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close() // a profile that is cut off says so when it is read
+	}, nil
 }
 
 // dumpOnQuit has the process end with the stacks of all goroutines when it is told to

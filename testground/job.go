@@ -32,6 +32,7 @@ type job struct {
 	procs    bool          // peers are daemons
 	daemon   string        // what they run; p2pnode of this module if empty
 	dir      string        // for what they keep; of a run's process only
+	profile  string        // file for a CPU profile of the run's process; none if empty
 
 	exact    bool   // with a runtime that the seed decides
 	schedule uint64 // of goroutines, if not 0: needs exact
@@ -60,6 +61,9 @@ func (j job) args() []string {
 	}
 	if j.daemon != "" {
 		a = append(a, "-daemon", j.daemon)
+	}
+	if j.profile != "" {
+		a = append(a, "-cpuprofile", j.profile)
 	}
 	if j.exact {
 		a = append(a, "-det")
@@ -95,6 +99,7 @@ func (j *job) flags(set *flag.FlagSet) {
 	set.BoolVar(&j.real, "real", false, "real time instead of virtual: for a debugger, and to try; latencies are then those of this machine too")
 	set.BoolVar(&j.procs, "procs", false, "peers are p2pnode daemons, one process each: in network namespaces for root on Linux, else on loopback")
 	set.StringVar(&j.daemon, "daemon", "", "with -procs: `file` of the daemons' program (default p2pnode, built from this module)")
+	set.StringVar(&j.profile, "cpuprofile", "", "`file` for a CPU profile of the run, in which samples have the label peer")
 	set.BoolVar(&j.exact, "det", false, "the same run to the bit for a seed, with a patched Go runtime")
 	set.Uint64Var(&j.schedule, "schedule", 0, "with -det: `seed` of the order of goroutines")
 	set.Func("set", "parameter as `name=value`; may be repeated", func(text string) error {
