@@ -113,7 +113,7 @@ func weigh(g *procs.Ground, r *scenario.Run) {
 	at := r.Net.Age()
 	peaks := g.PeakMB()
 	for _, p := range r.Net.Peers() {
-		if mb := peaks[p.ID().String()]; mb > 0 {
+		if mb := peaks[p.ID()]; mb > 0 {
 			r.Measure.Add("daemon_peak_mb", at, p.Number(), mb)
 		}
 	}

@@ -45,7 +45,10 @@ func (g *Ground) Start(ctx context.Context, s sim.Seat) (sim.Guest, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{id: id, repo: filepath.Join(g.o.Dir, id.String())}
+	// A short name, for a socket's path may not be long; that it is the peer's own
+	// is checked when the daemon says who it is.
+	name := id.String()
+	d := &Daemon{id: id, repo: filepath.Join(g.o.Dir, name[len(name)-8:])}
 	if err := d.settle(s.Key); err != nil {
 		return nil, err
 	}

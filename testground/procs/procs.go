@@ -20,6 +20,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/p2pnode/p2pnode/testground/fabric"
 	"github.com/p2pnode/p2pnode/testground/netns"
 	"github.com/p2pnode/p2pnode/testground/process"
@@ -50,10 +52,10 @@ type Ground struct {
 
 	mu      sync.Mutex // guards the following
 	latency func(a, b netip.Addr) time.Duration
-	ports   map[netip.Addr]int // of peers on loopback
-	nobody  error              // a port could not be had
-	died    []error            // daemons that have ended untold
-	daemons map[string]*Daemon // the last ones, by repo
+	ports   map[netip.Addr]int  // of peers on loopback
+	nobody  error               // a port could not be had
+	died    []error             // daemons that have ended untold
+	daemons map[peer.ID]*Daemon // the last one of each peer
 }
 
 // Open makes ground for daemons, or an error that tells why there is none. That the
@@ -62,7 +64,7 @@ func Open(o Options) (*Ground, error) {
 	if o.Peers > PeersMax {
 		return nil, fmt.Errorf("open ground: %d daemons, want %d at most", o.Peers, PeersMax)
 	}
-	g := &Ground{o: o, ports: make(map[netip.Addr]int), daemons: make(map[string]*Daemon)}
+	g := &Ground{o: o, ports: make(map[netip.Addr]int), daemons: make(map[peer.ID]*Daemon)}
 	if o.Loopback {
 		g.why = errors.New("nobody wants them")
 	} else {
@@ -182,20 +184,20 @@ func (g *Ground) admit(d *Daemon) error {
 	if g.daemons == nil {
 		return errors.New("the ground is closed")
 	}
-	if last := g.daemons[d.repo]; last != nil {
+	if last := g.daemons[d.id]; last != nil {
 		d.peak.Store(last.peak.Load())
 	}
-	g.daemons[d.repo] = d
+	g.daemons[d.id] = d
 	return nil
 }
 
-// PeakMB is the most memory that each daemon had, in any run of it, by its peer ID.
-func (g *Ground) PeakMB() map[string]float64 {
+// PeakMB is the most memory that each peer's daemons had.
+func (g *Ground) PeakMB() map[peer.ID]float64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	peaks := make(map[string]float64)
-	for repo, d := range g.daemons {
-		peaks[filepath.Base(repo)] = float64(d.weigh()) / 1e6
+	peaks := make(map[peer.ID]float64)
+	for id, d := range g.daemons {
+		peaks[id] = float64(d.weigh()) / 1e6
 	}
 	return peaks
 }
