@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +26,7 @@ const (
 	stormAnswerMax = 8 * time.Minute
 	// manyBlocks are so many that an add stores some before it has all.
 	manyBlocks = 1500
+	crowdSize  = 6
 )
 
 // load has peers do things until ctx ends, and waits until all are answered.
@@ -120,21 +123,54 @@ func (m *mixed) anyFile(rng *rand.Rand) *file {
 	return &f
 }
 
-// makeFetch: a peer reads a file, or parts of it.
+// makeFetch: a peer, or a crowd of them, reads a file, or parts of it.
 func (m *mixed) makeFetch(rng *rand.Rand, up []*member) func(context.Context) {
-	w, f := one(rng, up), m.anyFile(rng)
+	f := m.anyFile(rng)
 	if f == nil {
 		return nil
+	}
+	who := []*member{one(rng, up)}
+	if rng.IntN(10) == 0 {
+		for range crowdSize {
+			who = append(who, one(rng, up))
+		}
 	}
 	var parts []span
 	if rng.IntN(3) == 0 {
 		parts = randomSpans(rng, f.size)
 	}
 	return func(ctx context.Context) {
-		if n := w.p.Node(); n != nil {
-			m.fetched(ctx, w, stormAnswerMax, fmt.Sprint("fetch ", f.root), func(ctx context.Context, moved func()) error { return f.read(ctx, n, parts, moved) })
+		m.setFetching(f.root, 1)
+		defer m.setFetching(f.root, -1)
+		var tasks sync.WaitGroup
+		for _, w := range who {
+			if n := w.p.Node(); n != nil {
+				tasks.Go(func() {
+					_ = m.fetched(ctx, w, stormAnswerMax, fmt.Sprint("fetch ", f.root), func(ctx context.Context, moved func()) error { return f.read(ctx, n, parts, moved) })
+				})
+			}
 		}
+		tasks.Wait()
 	}
+}
+
+// setFetching counts who fetches a file.
+func (m *mixed) setFetching(root cid.Cid, by int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fetching[root] += by; m.fetching[root] == 0 {
+		delete(m.fetching, root)
+	}
+}
+
+// serving are those of the members who keep something that is being fetched.
+func (m *mixed) serving(of []*member) []*member {
+	m.mu.Lock()
+	fetching := maps.Clone(m.fetching)
+	m.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(of), func(w *member) bool {
+		return !slices.ContainsFunc(w.keeps(), func(f file) bool { return fetching[f.root] > 0 })
+	})
 }
 
 // errNoAnswer is the cause when something has been without progress for too long.

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/p2pnode/p2pnode/testground/det"
 	"github.com/p2pnode/p2pnode/testground/sim"
 )
@@ -73,6 +75,7 @@ type mixed struct {
 	mu       sync.Mutex // guards the following
 	err      error      // the first that was found not to hold
 	files    []file
+	fetching map[cid.Cid]int
 	news     map[uint64]*message
 	lastNews uint64
 	counts   mixedCounts
@@ -88,7 +91,7 @@ func newMixed(r *Run) (*mixed, error) {
 	m := &mixed{
 		r: r, minutes: time.Duration(r.Int("minutes")) * time.Minute, pause: r.Duration("pause"), skew: r.Duration("skew"),
 		natted: r.Share("natted"), liars: r.Int("liars"), size: r.Int("size"),
-		news: make(map[uint64]*message),
+		news: make(map[uint64]*message), fetching: make(map[cid.Cid]int),
 	}
 	if err := r.Check(); err != nil {
 		return nil, err

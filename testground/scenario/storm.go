@@ -63,6 +63,9 @@ func (m *mixed) makeLeave(rng *rand.Rand) fault {
 	if 2*len(up) <= len(m.members) {
 		return nil
 	}
+	if busy := m.serving(up); len(busy) > 0 && rng.IntN(3) > 0 {
+		up = busy // it is worse to lose one who is in the middle of something
+	}
 	w, way, away := one(rng, up), leaving(rng.IntN(3)), between(rng, 100*time.Millisecond, awayMax)
 	if !w.claim(true) {
 		return nil
