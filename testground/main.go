@@ -3,7 +3,10 @@
 //
 //	go run ./testground list
 //	go run ./testground run bootstrap -peers 300 -seed 7 -set uplink=20mbit -report out.html
+//	go run ./testground run bootstrap -procs -peers 10
 //	go run ./testground soak -minutes 10
+//
+// With -procs the peers are daemons, one process each, in real time.
 //
 // Each run is a process of its own, which tells this one all that it measures as it
 // goes: what ends it, be it a panic in one peer, does not take the report away.
