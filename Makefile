@@ -2,7 +2,7 @@
 GO ?= go
 FUZZTIME ?= 20s
 
-.PHONY: check test race fuzz bench versus interop durability soak broken
+.PHONY: check test race fuzz bench versus interop durability soak broken exact
 
 check: ## what every commit must pass
 	$(GO) vet ./...
@@ -52,3 +52,16 @@ soak:
 # Builds with a mistake each, which a simulation must find.
 broken:
 	$(GO) run ./testground broken
+
+# The same seed, the same run: of machines, and with a runtime that the seed decides of
+# whole nodes. Without it, measures that are alike. An hour of one processor's time.
+CHURN = churn -set minutes=2 -set loss=0.02
+exact:
+	$(GO) test -count=1 -run '^(TestSameSeed|TestOnlookers)$$' ./testground/machine
+	$(GO) test -count=1 -timeout 30m ./testground/det -det.full
+	$(GO) run ./testground run $(CHURN) -peers 100 -det -times 10
+	$(GO) run ./testground run $(CHURN) -peers 300 -det -times 3
+	$(GO) run ./testground run mixed-faults -peers 20 -det -times 3
+	$(GO) run ./testground run mixed-faults -peers 20 -det -schedules 1..20
+	$(GO) run ./testground run churn -set loss=0.02 -times 3
+	$(GO) run ./testground run gossip -set loss=0.02 -times 3

@@ -216,5 +216,25 @@ func TestRepeats(t *testing.T) {
 	}
 }
 
+// TestClocks has the tests of sim run in which clocks are wrong, which they can be with
+// the patched runtime only. Only with -det.full.
+func TestClocks(t *testing.T) {
+	if !*full {
+		return
+	}
+	overlay, err := det.Generate(goroot(t), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-overlay", overlay, "-tags", "simdet", "-run", "^(TestClock|TestSkewed)", "-v", det.Program+"/sim")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOMAXPROCS=1")
+	out, err := cmd.CombinedOutput()
+	if n := bytes.Count(out, []byte("--- PASS: Test")); err != nil || n != 3 {
+		t.Errorf("%d tests pass, want 3: %v\n%s", n, err, out)
+	}
+}
+
 // last is the last line.
 func last(text string) string { return text[strings.LastIndexByte(text, '\n')+1:] }
