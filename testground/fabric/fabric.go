@@ -116,33 +116,41 @@ func (h *eventHeap) Pop() any {
 func (f *Fabric) at(t time.Time, do func(now time.Time)) {
 	f.seq++
 	heap.Push(&f.events, event{at: t, seq: f.seq, do: do})
-	if f.events[0].seq != f.seq {
-		return
-	}
-	select {
-	case f.wake <- struct{}{}:
-	default:
+	if f.events[0].seq == f.seq {
+		f.look()
 	}
 }
 
 // run lets things happen when their time has come.
+//
+// An alarm is never moved: for one that is, a bubble looks through all its timers when
+// it rings, and there are some for every connection. An earlier one is set beside it.
 func (f *Fabric) run() {
 	defer close(f.over)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	var alarms []time.Time // that have not rung, the earliest last
 	for {
 		next, any := f.catchUp()
-		if any {
-			timer.Reset(time.Until(next))
-		} else {
-			timer.Stop()
+		now := time.Now()
+		for len(alarms) > 0 && !alarms[len(alarms)-1].After(now) {
+			alarms = alarms[:len(alarms)-1]
+		}
+		if any && (len(alarms) == 0 || next.Before(alarms[len(alarms)-1])) {
+			alarms = append(alarms, next)
+			time.AfterFunc(next.Sub(now), f.look)
 		}
 		select {
-		case <-timer.C:
 		case <-f.wake:
 		case <-f.done:
 			return
 		}
+	}
+}
+
+// look has run look at what is due.
+func (f *Fabric) look() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
 	}
 }
 
