@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 )
@@ -79,6 +80,28 @@ func (b Bug) Files(root string) (map[string][]byte, error) {
 	return files, nil
 }
 
+// Check compiles the changed packages of the module in root, by way of dir.
+func (b Bug) Check(ctx context.Context, root, dir string) error {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return fmt.Errorf("compile %s: %w", b.Name, err)
+	}
+	overlay, err := b.overlay(root, dir)
+	if err != nil {
+		return err
+	}
+	args := []string{"build", "-overlay", overlay}
+	for _, e := range b.Edits {
+		args = append(args, "./"+path.Dir(e.File))
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("compile %s: %w\n%s", b.Name, err, out)
+	}
+	return nil
+}
+
 // Build builds the simulations of the module in root with the mistake, in dir, and
 // returns the program's path.
 func (b Bug) Build(ctx context.Context, root, dir string) (binary string, err error) {
@@ -96,7 +119,7 @@ func (b Bug) Build(ctx context.Context, root, dir string) (binary string, err er
 }
 
 // overlay writes the changed files, and what has them put in place of the originals.
-func (b Bug) overlay(root, dir string) (path string, err error) {
+func (b Bug) overlay(root, dir string) (name string, err error) {
 	files, err := b.Files(root)
 	if err != nil {
 		return "", err
@@ -113,11 +136,11 @@ func (b Bug) overlay(root, dir string) (path string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("break %s: %w", b.Name, err)
 	}
-	path = filepath.Join(dir, b.Name+".json")
-	if err := os.WriteFile(path, text, 0o666); err != nil {
+	name = filepath.Join(dir, b.Name+".json")
+	if err := os.WriteFile(name, text, 0o666); err != nil {
 		return "", fmt.Errorf("break %s: %w", b.Name, err)
 	}
-	return path, nil
+	return name, nil
 }
 
 // Root is the folder of the module that the working directory is in.

@@ -54,3 +54,15 @@ func TestAnchorError(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestCompile: every mistake is one that a compiler does not find.
+func TestCompile(t *testing.T) {
+	dir := t.TempDir()
+	for _, b := range broken.All() {
+		t.Run(b.Name, func(t *testing.T) {
+			if err := b.Check(t.Context(), root, dir); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -4,7 +4,7 @@ package broken
 func mixed(b Bug) Bug {
 	b.Scenario = "mixed-faults"
 	if b.Peers == 0 {
-		b.Peers = 20
+		b.Peers = 14
 	}
 	if b.Seed == 0 {
 		b.Seed = 1

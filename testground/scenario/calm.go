@@ -23,6 +23,8 @@ const (
 	calmRefuseMax = 2 * time.Minute
 	// calmFetches is how many files each peer looks for and fetches.
 	calmFetches = 3
+	// calmAsks is how many things each asks for that nobody has.
+	calmAsks = 4
 
 	// Of what a process holds for each peer, beside files.
 	heapPeerMax      = 8 << 20 // bytes
@@ -185,8 +187,10 @@ func (m *mixed) findOne(ctx context.Context, w *member, f file, by []*member) {
 
 // checkRefused: what nobody has is refused soon.
 func (m *mixed) checkRefused(ctx context.Context) {
-	c := nobodyHas(m.loadRands)
-	m.each(ctx, func(ctx context.Context, w *member) { m.askInVain(ctx, w, c, calmRefuseMax) })
+	for range calmAsks {
+		c := nobodyHas(m.loadRands)
+		m.each(ctx, func(ctx context.Context, w *member) { m.askInVain(ctx, w, c, calmRefuseMax) })
+	}
 }
 
 // quietTime is how long peers have to forget what was wanted of them.

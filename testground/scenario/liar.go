@@ -30,8 +30,10 @@ type liar struct {
 	mixed *mixed
 	host  host.Host
 	rng   *rand.Rand
-	stop  context.CancelFunc
-	tasks sync.WaitGroup
+	// poison says that it answers with wrong bytes.
+	poison bool
+	stop   context.CancelFunc
+	tasks  sync.WaitGroup
 }
 
 func (l *liar) Host() host.Host { return l.host }
@@ -42,8 +44,9 @@ func (l *liar) Close() error {
 	return l.host.Close()
 }
 
-// startLiar adds a peer that is a liar.
-func (m *mixed) startLiar(ctx context.Context) error {
+// startLiar adds a peer that is a liar: every second one sends wrong bytes, for which
+// it will be shunned; the others promise what they do not keep.
+func (m *mixed) startLiar(ctx context.Context, number int) error {
 	p, err := m.r.Net.Add(sim.PeerOptions{Line: m.r.Line(), Region: m.r.Net.Rand().IntN(sim.RegionCount)})
 	if err != nil {
 		return err
@@ -55,7 +58,7 @@ func (m *mixed) startLiar(ctx context.Context) error {
 			return nil, err
 		}
 		ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-		l := &liar{mixed: m, host: h, rng: rng, stop: stop}
+		l := &liar{mixed: m, host: h, rng: rng, stop: stop, poison: number%2 == 1}
 		h.SetStreamHandler(wire.Protocol120, func(s network.Stream) { l.answer(s) })
 		return l, l.gossip(ctx)
 	})
@@ -91,8 +94,8 @@ func (l *liar) lie(ctx context.Context, topic *nodegossip.Topic) {
 	_ = topic.Publish(ctx, fmt.Appendf(nil, "invalid %d", l.rng.Uint64())) // nobody need take it
 }
 
-// answer says yes to every question, and then keeps no promise: of some blocks it
-// sends other bytes, of some it says that it has them not, of the rest nothing.
+// answer says yes to every question. Then it sends other bytes; or it says of some
+// blocks that it has them not, and of the rest nothing.
 func (l *liar) answer(s network.Stream) {
 	defer s.Close()
 	from := wire.NewReader(s)
@@ -109,13 +112,13 @@ func (l *liar) answer(s network.Stream) {
 		said := &wire.Message{}
 		for _, e := range asked.Entries {
 			hash := e.Cid.Hash()
-			switch way := hash[len(hash)-1] % 3; {
+			switch {
 			case e.Cancel:
 			case e.Have:
 				said.Presences = append(said.Presences, wire.Presence{Cid: e.Cid, Have: true})
-			case way == 0:
+			case l.poison:
 				said.Payloads = append(said.Payloads, wire.Payload{Prefix: e.Cid.Prefix(), Data: fmt.Appendf(nil, "not %s", e.Cid)})
-			case way == 1:
+			case hash[len(hash)-1]%2 == 0:
 				said.Presences = append(said.Presences, wire.Presence{Cid: e.Cid})
 			}
 		}

@@ -27,6 +27,7 @@ const (
 	// manyBlocks are so many that an add stores some before it has all.
 	manyBlocks = 1500
 	crowdSize  = 6
+	againMax   = 20 * time.Second // before who was refused tries again
 )
 
 // load has peers do things until ctx ends, and waits until all are answered.
@@ -139,18 +140,29 @@ func (m *mixed) makeFetch(rng *rand.Rand, up []*member) func(context.Context) {
 	if rng.IntN(3) == 0 {
 		parts = randomSpans(rng, f.size)
 	}
+	again := []time.Duration{between(rng, time.Second, againMax), between(rng, time.Second, againMax)}
 	return func(ctx context.Context) {
 		m.setFetching(f.root, 1)
 		defer m.setFetching(f.root, -1)
 		var tasks sync.WaitGroup
 		for _, w := range who {
-			if n := w.p.Node(); n != nil {
-				tasks.Go(func() {
-					_ = m.fetched(ctx, w, stormAnswerMax, fmt.Sprint("fetch ", f.root), func(ctx context.Context, moved func()) error { return f.read(ctx, n, parts, moved) })
-				})
-			}
+			tasks.Go(func() { m.fetchAgain(ctx, w, *f, parts, again) })
 		}
 		tasks.Wait()
+	}
+}
+
+// fetchAgain has a peer fetch a file, and once more a while after it was refused.
+func (m *mixed) fetchAgain(ctx context.Context, w *member, f file, parts []span, again []time.Duration) {
+	for _, pause := range append(again, 0) {
+		n := w.p.Node()
+		if n == nil {
+			return
+		}
+		err := m.fetched(ctx, w, stormAnswerMax, fmt.Sprint("fetch ", f.root), func(ctx context.Context, moved func()) error { return f.read(ctx, n, parts, moved) })
+		if err == nil || !pauseFor(ctx, pause) {
+			return
+		}
 	}
 }
 

@@ -33,7 +33,7 @@ var mixedFaults = Scenario{
 		{"pause", "5s", "between two faults, on average"},
 		{"natted", "0.15", "share of the peers that take no connections"},
 		{"skew", "2h", "by which clocks are wrong, at most, if the program has the patched runtime"},
-		{"liars", "1", "peers that answer with wrong bytes and write invalid messages"},
+		{"liars", "2", "peers that answer with wrong bytes and write invalid messages"},
 		{"size", "600000", "bytes of a file, at most"},
 	},
 	Run: runMixed,
@@ -147,8 +147,8 @@ func (m *mixed) begin(ctx context.Context) error {
 	if err := m.connect(ctx, peers[:first]); err != nil {
 		return err
 	}
-	for range m.liars {
-		if err := m.startLiar(ctx); err != nil {
+	for i := range m.liars {
+		if err := m.startLiar(ctx, i); err != nil {
 			return err
 		}
 	}
