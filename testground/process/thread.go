@@ -24,19 +24,33 @@ type call struct {
 // NewThread makes a thread that lives until End.
 func NewThread() *Thread {
 	t := &Thread{calls: make(chan call), done: make(chan struct{})}
-	go func() {
-		// It is never unlocked, so that the thread ends with this goroutine.
-		runtime.LockOSThread()
-		for {
-			select {
-			case c := <-t.calls:
-				c.err <- c.f()
-			case <-t.done:
-				return
-			}
-		}
-	}()
+	found := make(chan struct{})
+	go t.run(found)
+	<-found
 	return t
+}
+
+// run runs what is to be run on a thread of its own, once it has found one.
+func (t *Thread) run(found chan struct{}) {
+	runtime.LockOSThread()
+	if onMainThread() {
+		// That one does not end before the process. While it is held here, the next
+		// try gets another.
+		go t.run(found)
+		<-found
+		runtime.UnlockOSThread()
+		return
+	}
+	close(found)
+	// It is never unlocked, so that the thread ends with this goroutine.
+	for {
+		select {
+		case c := <-t.calls:
+			c.err <- c.f()
+		case <-t.done:
+			return
+		}
+	}
 }
 
 // Do runs f on the thread, after all that were to run before.
