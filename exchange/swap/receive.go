@@ -135,12 +135,13 @@ func (m *Machine) dontHave(r *remote, c cid.Cid) {
 	w := m.wants[c]
 	if w == nil {
 		if m.late.has(m.now, c) { // or the peer would keep the want
-			m.ask(r, Entry{Cid: c, Cancel: true})
+			m.cancel(r, c, false)
 		}
 		return
 	}
 	a := w.ask(r)
-	if a == nil {
+	if a == nil { // forgotten by revive
+		m.cancel(r, c, false)
 		return
 	}
 	m.heard(r, w)

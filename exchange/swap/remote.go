@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
@@ -167,17 +168,23 @@ func (r *remote) rank() int {
 
 // ask puts an entry into the next message to r.
 func (m *Machine) ask(r *remote, e Entry) {
-	if e.Cancel {
-		// An entry that was not sent yet needs no cancel.
-		for i := range r.outbox {
-			if r.outbox[i].Cid == e.Cid && !r.outbox[i].Cancel {
-				r.outbox = slices.Delete(r.outbox, i, i+1)
-				return
-			}
-		}
-	}
 	r.outbox = append(r.outbox, e)
 	m.mail(r)
+}
+
+// cancel tells r to forget what it was asked. An entry that was not sent yet needs no
+// cancel, unless there was one before it.
+func (m *Machine) cancel(r *remote, c cid.Cid, again bool) {
+	for i := range r.outbox {
+		if r.outbox[i].Cid == c && !r.outbox[i].Cancel {
+			r.outbox = slices.Delete(r.outbox, i, i+1)
+			if !again {
+				return
+			}
+			break
+		}
+	}
+	m.ask(r, Entry{Cid: c, Cancel: true})
 }
 
 // mail has flush look at r before the Step ends.

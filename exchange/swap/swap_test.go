@@ -406,3 +406,30 @@ func TestSlowSeedIsNotBanned(t *testing.T) {
 		}
 	}
 }
+
+// TestCancelWhatWasAskedTwice: a question that still waits to be sent needs no cancel,
+// but the one before it does.
+func TestCancelWhatWasAskedTwice(t *testing.T) {
+	m, now := swap.New(swap.Options{}), time.Unix(1e9, 0)
+	b, err := block.New([]byte("a block"), block.Prefix{Codec: cid.Raw})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants := []cid.Cid{b.Cid()}
+	m.Step(now, swap.PeerUp{Peer: "ann"})
+	m.Step(now, swap.Want{Session: 1, Cids: wants})
+	for end := now.Add(3 * time.Second); now.Before(end); { // stalled, and asked again
+		now = m.Next()
+		m.Step(now, swap.Wake{})
+	}
+	m.Step(now, swap.Drop{Session: 1, Cids: wants})
+	cancelled := false
+	for _, a := range m.Step(now, swap.Sent{Peer: "ann"}) {
+		if s, ok := a.(swap.Send); ok {
+			cancelled = len(s.Entries) == 1 && s.Entries[0].Cancel && s.Entries[0].Cid == b.Cid()
+		}
+	}
+	if !cancelled {
+		t.Error("the first question was not cancelled")
+	}
+}

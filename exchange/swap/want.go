@@ -159,7 +159,7 @@ func (m *Machine) assign(w *want, r *remote) {
 		// Whoever was too slow is not to send it as well.
 		if a := &w.asks[i]; a.r != r && a.state == silent && !a.cancelled {
 			a.cancelled = true
-			m.ask(a.r, Entry{Cid: w.cid, Cancel: true})
+			m.cancel(a.r, w.cid, a.again)
 		}
 	}
 	r.assigned = append(r.assigned, w)
@@ -231,7 +231,7 @@ func (m *Machine) end(w *want, from *remote) {
 		case a.r == from || a.state == provider || a.state == saidHave || a.cancelled:
 		case a.state == openHave && w.hunt != nil: // the answer is still of use
 		default:
-			m.ask(a.r, Entry{Cid: w.cid, Cancel: true})
+			m.cancel(a.r, w.cid, a.again)
 		}
 		w.forget(a.r)
 	}
