@@ -159,7 +159,7 @@ func (w *want) hopeful() bool {
 // stalled or busy.
 func (m *Machine) unheard(w *want) bool {
 	for _, r := range m.order {
-		if (r.stalls > 0 || r.open >= entriesMax) && w.ask(r) == nil {
+		if (r.stalls > 0 || r.open >= entriesMax) && !r.hopeless() && w.ask(r) == nil {
 			return true
 		}
 	}
@@ -215,7 +215,7 @@ func (m *Machine) maybeFail(w *want, open, fresh int) bool {
 		if a.state != provider {
 			reason.Asked++
 		}
-		hushed = hushed || a.state == silent || a.state == provider || a.state == saidHave
+		hushed = hushed || !a.r.hopeless() && (a.state == silent || a.state == provider || a.state == saidHave)
 	}
 	switch {
 	case hushed && m.now.Sub(h.lastHope) < silenceMax:

@@ -25,6 +25,9 @@ const (
 	patienceMax = 10 * time.Second
 	// creditMin is the credit after two broken promises.
 	creditMin = -2
+	// creditHopeless is the credit below which nothing is expected any more of a peer
+	// that has delivered nothing.
+	creditHopeless = -8
 	// junkMax is how many bytes of junk a peer is forgiven.
 	junkMax = 4 << 20
 	// strikesMax is how many blocks of junk a peer is forgiven; one is
@@ -154,6 +157,10 @@ func (r *remote) room(proven bool) bool {
 
 // doubtful tells whether the peer is to be asked only if nobody else can be.
 func (r *remote) doubtful() bool { return r.credit <= creditMin || r.score < 0 }
+
+// hopeless tells whether the peer has broken its word again and again, and has never
+// kept it.
+func (r *remote) hopeless() bool { return r.credit <= creditHopeless && r.blocks == 0 }
 
 // rank orders peers that might be asked: proven, unknown, doubtful.
 func (r *remote) rank() int {

@@ -69,6 +69,7 @@ const (
 	corrupt          // sends other bytes
 	mute             // answers nothing
 	haveThenDont     // has all, until asked for it
+	fickle           // has all, until asked for it; then says so, of half of them
 )
 
 type simEvent struct {
@@ -299,7 +300,8 @@ func (n *node) receive(from peer.ID, e swap.Received) {
 	for _, w := range e.Entries {
 		switch {
 		case w.Cancel || n.lie == mute:
-		case n.lie == haveThenDont && !w.Have:
+		case n.lie == fickle && !w.Have && w.Cid.Hash()[len(w.Cid.Hash())-1]%2 == 0:
+		case (n.lie == haveThenDont || n.lie == fickle) && !w.Have:
 			reply.DontHaves = append(reply.DontHaves, w.Cid)
 		case w.Have:
 			reply.Haves = append(reply.Haves, w.Cid)

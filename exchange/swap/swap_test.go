@@ -165,6 +165,27 @@ func TestMissingFails(t *testing.T) {
 	}
 }
 
+// TestLiarGivesNoHope: who says that he has everything, and has nothing, does not keep
+// wants from being given up by answering now and then.
+func TestLiarGivesNoHope(t *testing.T) {
+	s := newSim(t, 9)
+	get, liar := s.node(50*ms, 100*mbps, true), s.node(40*ms, 100*mbps, false)
+	liar.lie = fickle
+	cids := s.blocks(800, 1000)
+	for range 3 {
+		s.connect(get, s.node(50*ms, 100*mbps, false))
+	}
+	s.connect(get, liar)
+	began := s.now
+	get.want(1, cids...)
+	s.run(30*time.Minute, get.done)
+	took := s.now.Sub(began)
+	t.Logf("%v, faults %v", took, get.faults)
+	if len(get.failed) != len(cids) || took > 5*time.Minute {
+		t.Errorf("%d of %d that nobody has were given up after %v", len(get.failed), len(cids), took)
+	}
+}
+
 func TestProvidersAreDialed(t *testing.T) {
 	s := newSim(t, 4)
 	get := s.node(50*ms, 100*mbps, true)
