@@ -46,7 +46,7 @@ func exchangeBugs() []Bug {
 			Name: "cancel-lost", Doc: "peers are not told that a block is not wanted any more",
 			Edits: []Edit{{
 				"exchange/swap/want.go",
-				"\t\tdefault:\n\t\t\tm.ask(a.r, Entry{Cid: w.cid, Cancel: true})\n\t\t}\n\t\tw.forget(a.r)\n",
+				"\t\tdefault:\n\t\t\tm.cancel(a.r, w.cid, a.again)\n\t\t}\n\t\tw.forget(a.r)\n",
 				"\t\t}\n\t\tw.forget(a.r)\n",
 			}},
 			Shows: "nobody fetches",
