@@ -24,8 +24,10 @@ const (
 	// and how many are too many. Home routers track a few hundred at best.
 	connsLow  = 32
 	connsHigh = 96
-	// connGrace is how long a new connection is safe from being trimmed.
-	connGrace = 20 * time.Second
+	// connGrace is how long a new connection is safe from being trimmed. It is time
+	// enough to find out what it is good for; what is in use is marked as such, and
+	// what a lookup leaves behind are connections that are not.
+	connGrace = 10 * time.Second
 	// quicDelay is the head start of TCP over QUIC on private addresses.
 	quicDelay = 150 * time.Millisecond
 )
