@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"sync"
 	"syscall"
@@ -30,6 +31,10 @@ const (
 	// network's time.
 	graceTime = 10 * time.Minute
 
+	// gcPercent trades time for memory, by which networks are limited: a tenth for a
+	// tenth, against Go's own 100.
+	gcPercent = 75
+
 	tickTime = time.Second            // of the network
 	tellTime = 100 * time.Millisecond // of the clock
 	// settledTime is how long all peers have run when the first picture is taken.
@@ -46,6 +51,9 @@ func child(t *testing.T, args []string, out, errs io.Writer) int {
 	if err != nil {
 		fmt.Fprintln(errs, "testground:", err)
 		return exitUsage
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	stopProfile, err := j.startProfile()
 	if err != nil {
