@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/p2pnode/p2pnode/blockstore"
@@ -46,4 +47,20 @@ func TestDialAgain(t *testing.T) {
 	if n := gate.dials.Load(); n < 2 {
 		t.Errorf("%d dials", n)
 	}
+}
+
+// TestUnidentified: a provider that could not be identified is asked which protocol it
+// speaks.
+func TestUnidentified(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	store := blockstore.NewMem()
+	cids := fill(t, store, 1, 1000)
+	seed := loopback(t)
+	run(t, seed, exchange.Options{Store: store})
+	seed.RemoveStreamHandler(identify.ID)
+	seed.RemoveStreamHandler(identify.IDPush)
+	h := loopback(t)
+	x := run(t, h, exchange.Options{Store: blockstore.NewMem(), Finder: finder{{ID: seed.ID(), Addrs: seed.Addrs()}}})
+	getAll(ctx, t, x.Session(ctx), cids)
 }

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -52,6 +53,9 @@ func (x *Exchange) dial(ctx context.Context, p peer.ID) {
 		return
 	}
 	err := x.connect(ctx, p)
+	if _, up := x.reach(p); err == nil && !up {
+		err = x.agree(ctx, p)
+	}
 	if err != nil {
 		x.log.Debug("dial provider", "peer", p, "err", err)
 	}
@@ -77,4 +81,17 @@ func (x *Exchange) connect(ctx context.Context, p peer.ID) error {
 	case <-ctx.Done():
 		return err
 	}
+}
+
+// agree finds a protocol to speak with a connected peer that libp2p has not identified:
+// it gives that up after a few seconds, once and for all, and the answer of a peer that
+// serves a crowd takes longer.
+func (x *Exchange) agree(ctx context.Context, p peer.ID) error {
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	s, err := x.host.NewStream(ctx, p, protocols...)
+	if err != nil {
+		return fmt.Errorf("agree on a protocol: %w", err)
+	}
+	return s.Close() // the host has noted what was agreed
 }

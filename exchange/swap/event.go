@@ -78,7 +78,8 @@ type (
 
 // Events of whoever uses the machine.
 type (
-	// Want asks for blocks on behalf of a session, which it opens if need be.
+	// Want asks for blocks on behalf of a session, which it opens if need be. To ask
+	// once more for a block says that it is needed before the others.
 	Want struct {
 		Session uint64
 		Cids    []cid.Cid

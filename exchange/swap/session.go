@@ -39,6 +39,7 @@ type session struct {
 	members []*member
 	sizes   map[uint64]int // estimated block size in bytes by codec
 	hunting int
+	urgent  *want   // the last that was asked for again: it may hunt beside huntsMax others
 	leader  *want   // the hunting want that asks around for all
 	probed  cid.Cid // the last leader that is done: late answers still tell who is of use
 	review  alarm
@@ -196,7 +197,7 @@ func (m *Machine) fill(s *session) {
 		case r != nil:
 			m.assign(w, r)
 			continue
-		case !hope && s.hunting < huntsMax:
+		case !hope && (s.hunting < huntsMax || w == s.urgent && s.hunting < 2*huntsMax):
 			m.beginHunt(w)
 			continue
 		case !s.roomy():

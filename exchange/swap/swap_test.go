@@ -186,6 +186,23 @@ func TestLiarGivesNoHope(t *testing.T) {
 	}
 }
 
+// TestHurry: of many wants some wait until others are given up. One that is asked for
+// again does not.
+func TestHurry(t *testing.T) {
+	s := newSim(t, 10)
+	get := s.node(50*ms, 100*mbps, true)
+	s.connect(get, s.node(50*ms, 100*mbps, false))
+	cids := s.blocks(800, 1000)
+	last := cids[len(cids)-1]
+	get.want(1, cids...)
+	began := s.now
+	s.after(time.Second, func() { get.step(swap.Want{Session: 1, Cids: []cid.Cid{last}}) })
+	s.run(10*time.Minute, func() bool { _, failed := get.failed[last]; return failed })
+	if took := s.now.Sub(began); took > 10*time.Second {
+		t.Errorf("it was given up after %v, %d before it", took, len(get.failed))
+	}
+}
+
 func TestProvidersAreDialed(t *testing.T) {
 	s := newSim(t, 4)
 	get := s.node(50*ms, 100*mbps, true)

@@ -103,6 +103,7 @@ func (m *Machine) want(e Want) {
 			m.wants[c] = w
 		}
 		if slices.Contains(w.sessions, s) {
+			m.hurry(w, s)
 			continue
 		}
 		w.sessions = append(w.sessions, s)
@@ -116,6 +117,15 @@ func (m *Machine) want(e Want) {
 	}
 	m.beginReview(s)
 	m.touch(s)
+}
+
+// hurry takes a want that was asked for again before those that nobody waits for in
+// particular.
+func (m *Machine) hurry(w *want, s *session) {
+	if w.holder == nil && w.hunt == nil {
+		s.urgent = w
+		s.retry = append(s.retry, w)
+	}
 }
 
 func (m *Machine) drop(e Drop) {
@@ -135,6 +145,9 @@ func (m *Machine) drop(e Drop) {
 func (m *Machine) leave(w *want, s *session) {
 	w.sessions = slices.DeleteFunc(w.sessions, func(o *session) bool { return o == s })
 	delete(s.wants, w)
+	if s.urgent == w {
+		s.urgent = nil
+	}
 	if w.hunt != nil {
 		s.hunting--
 		if s.leader == w {
@@ -237,6 +250,9 @@ func (m *Machine) end(w *want, from *remote) {
 	}
 	for _, s := range w.sessions {
 		delete(s.wants, w)
+		if s.urgent == w {
+			s.urgent = nil
+		}
 		m.touch(s)
 	}
 	m.endHunt(w)
