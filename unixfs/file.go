@@ -78,6 +78,13 @@ func (h held) Get(ctx context.Context, c cid.Cid) (block.Block, error) {
 	return h.g.Get(ctx, c)
 }
 
+// Prefetch passes on what will be needed soon.
+func (h held) Prefetch(ctx context.Context, cids ...cid.Cid) {
+	if p, ok := h.g.(block.Prefetcher); ok {
+		p.Prefetch(ctx, cids...)
+	}
+}
+
 // Link returns what is known about the file.
 func (f *File) Link() Link { return f.link }
 

@@ -39,6 +39,7 @@ type item struct {
 	pos         position // of a marker: that of its next child
 	kind        kind     // of a marker: that of its children
 	state       state
+	hurried     bool  // in flight, and the getter knows that the consumer waits for it
 	bytes       int64 // counted against the window
 	place       place // of a marker: its next child, if peeked
 	grown       grown

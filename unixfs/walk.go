@@ -49,6 +49,7 @@ type walkOptions struct {
 // walk is the state of one walk.
 type walk struct {
 	get   func(place) (block.Block, error)
+	hurry func(place) // nothing goes on without it
 	o     walkOptions
 	done  <-chan struct{}
 	cause func() error
@@ -72,11 +73,15 @@ type walk struct {
 func newWalk(ctx context.Context, g block.Getter, root place, o walkOptions) *walk {
 	w := &walk{
 		get:    func(p place) (block.Block, error) { return getBlock(ctx, g, p) },
+		hurry:  func(place) {},
 		o:      o,
 		done:   ctx.Done(),
 		cause:  func() error { return context.Cause(ctx) },
 		wake:   make(chan struct{}, 1),
 		window: o.windowBytes,
+	}
+	if p, ok := g.(block.Prefetcher); ok {
+		w.hurry = func(of place) { p.Prefetch(ctx, of.cid) }
 	}
 	w.f.init()
 	w.mu.Lock()
@@ -102,14 +107,30 @@ func (w *walk) next() (*item, error) {
 	}
 }
 
-// await returns when poll may have something new to say.
+// await returns when poll may have something new to say. The Gets in flight have no
+// order: whoever serves them is told what the consumer waits for.
 func (w *walk) await() error {
+	if p, waits := w.waitsFor(); waits {
+		w.hurry(p)
+	}
 	select {
 	case <-w.wake:
 		return nil
 	case <-w.done:
 		return w.ended()
 	}
+}
+
+// waitsFor is what is in flight and comes next, if it was not asked before.
+func (w *walk) waitsFor() (place, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	it := w.f.first()
+	if it == nil || it.state != inFlight || it.hurried || it.place.known {
+		return place{}, false
+	}
+	it.hurried = true
+	return it.place, true
 }
 
 // ended is why the walk was ended from outside: as the block that the consumer
