@@ -12,8 +12,8 @@ func mixed(b Bug) Bug {
 	return b
 }
 
-// exchangeBugs are mistakes in how blocks are asked for and served.
-func exchangeBugs() []Bug {
+// wantBugs are mistakes in how blocks are asked for.
+func wantBugs() []Bug {
 	return []Bug{
 		mixed(Bug{
 			Name: "deadline-dropped", Doc: "a peer that was asked for a block, and keeps silent, is waited for as long as it is connected",
@@ -69,6 +69,12 @@ func exchangeBugs() []Bug {
 			}},
 			Shows: "no answer",
 		}),
+	}
+}
+
+// blockBugs are mistakes in what becomes of blocks and of those who wait for them.
+func blockBugs() []Bug {
+	return []Bug{
 		mixed(Bug{
 			Name: "block-unverified", Doc: "bytes that came when one block was awaited are taken for that block",
 			Edits: []Edit{

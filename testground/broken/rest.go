@@ -1,8 +1,10 @@
 package broken
 
+import "slices"
+
 // All lists the mistakes.
 func All() []Bug {
-	return append(exchangeBugs(), []Bug{
+	return slices.Concat(wantBugs(), blockBugs(), []Bug{
 		mixed(Bug{
 			Name: "journal-unwritten", Doc: "what a peer promises to provide is not written down",
 			Edits: []Edit{{
@@ -66,7 +68,7 @@ func All() []Bug {
 			}},
 			Shows: "mixed-faults",
 		}),
-	}...)
+	})
 }
 
 // Find returns the mistake of that name.

@@ -137,7 +137,7 @@ func (m *mixed) checkFound(ctx context.Context) {
 	parts := make(map[cid.Cid][]span)
 	for i, f := range files {
 		if i%2 == 0 {
-			parts[f.root] = randomSpans(m.loadRands, f.size)
+			parts[f.root] = f.randomSpans(m.loadRands)
 		}
 	}
 	for i := range targets {

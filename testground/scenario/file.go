@@ -20,9 +20,10 @@ import (
 
 // file is content that can be made again, to be compared.
 type file struct {
-	root cid.Cid
-	seed uint64
-	size int
+	root  cid.Cid
+	seed  uint64
+	size  int
+	chunk int // bytes of its blocks
 }
 
 // bytes are those that the file must have.
@@ -45,6 +46,7 @@ const uploadPieces = 20
 // add has a node take a file in, at the pace of who sends it.
 func (f *file) add(ctx context.Context, n *node.Node, u upload) error {
 	from := &slowReader{ctx.Done(), bytes.NewReader(f.bytes()), u.takes / time.Duration(uploadPieces), 1 + f.size/uploadPieces, 0}
+	f.chunk = u.profile.ChunkSize
 	link, err := n.Add(ctx, from, node.AddOptions{Profile: u.profile})
 	f.root = link.Cid
 	return err
@@ -154,12 +156,17 @@ func (f file) compare(r interface {
 	return nil
 }
 
-// randomSpans picks parts of a file, the edges of blocks and of the file among them.
-func randomSpans(rng *rand.Rand, size int) []span {
-	var parts []span
+// randomSpans picks parts of a file, some of which end right behind the edge of a
+// block, or begin right before one.
+func (f file) randomSpans(rng *rand.Rand) []span {
+	parts := []span{{f.size - 1, f.size}}
 	for range 1 + rng.IntN(3) {
-		from := rng.IntN(size)
-		parts = append(parts, span{from, from + 1 + rng.IntN(min(size-from, 100_000))})
+		from := rng.IntN(f.size)
+		parts = append(parts, span{from, from + 1 + rng.IntN(min(f.size-from, 100_000))})
 	}
-	return append(parts, span{size - 1, size})
+	if blocks := f.size / f.chunk; blocks > 0 {
+		edge := f.chunk * (1 + rng.IntN(blocks))
+		parts = append(parts, span{edge - 1, edge}, span{max(0, edge-1000), min(edge+1, f.size)})
+	}
+	return parts
 }

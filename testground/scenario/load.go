@@ -138,7 +138,7 @@ func (m *mixed) makeFetch(rng *rand.Rand, up []*member) func(context.Context) {
 	}
 	var parts []span
 	if rng.IntN(3) == 0 {
-		parts = randomSpans(rng, f.size)
+		parts = f.randomSpans(rng)
 	}
 	again := []time.Duration{between(rng, time.Second, againMax), between(rng, time.Second, againMax)}
 	return func(ctx context.Context) {
