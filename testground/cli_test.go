@@ -115,7 +115,7 @@ func TestSoak(t *testing.T) {
 	if strings.Contains(c.out.String(), "   2  ") {
 		t.Errorf("it goes on after a failure:\n%s", c.out.String())
 	}
-	if run, _, err := measure.Load(dir); err != nil || run.Result != measure.Panicked {
+	if run, _, err := measure.Load(filepath.Join(dir, "run-1")); err != nil || run.Result != measure.Panicked {
 		t.Errorf("got %+v, %v", run, err)
 	}
 	seen := make(map[string]bool)

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -124,7 +125,11 @@ func (s *soaking) one(ctx context.Context, number int, j job) {
 	fmt.Fprintf(s.out, "%4d  %s  loss %s, jitter %s\n", number, runLine(run), j.values["loss"], j.values["jitter"])
 	s.note(run)
 	if run.Result != measure.Passed {
-		s.failed = append(s.failed, errors.Join(failure(run), s.o.keep(run, trace)))
+		o := s.o
+		if o.dir != "" {
+			o.dir = filepath.Join(o.dir, fmt.Sprint("run-", number))
+		}
+		s.failed = append(s.failed, errors.Join(failure(run), o.keep(run, trace)))
 	}
 }
 
