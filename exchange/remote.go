@@ -149,33 +149,35 @@ func (l *lane) replace(s *stream) error {
 	return nil
 }
 
-// write sends a message of about size bytes on the lane to p.
-func (x *Exchange) write(ctx context.Context, p peer.ID, l *lane, m *wire.Message, size int) error {
+// write sends a message of about size bytes on the lane to p. broken says that the
+// stream of the messages before had broken: the last of them may not have arrived.
+func (x *Exchange) write(ctx context.Context, p peer.ID, l *lane, m *wire.Message, size int) (broken bool, err error) {
 	select {
 	case <-l.turn:
 		defer func() { l.turn <- struct{}{} }()
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 	s := l.current()
 	if s != nil {
 		// The stream may have broken while nobody used it; then once more.
 		if err := x.writeOn(ctx, s, m, size); err == nil || ctx.Err() != nil {
-			return err
+			return false, err
 		}
+		broken = true
 	}
-	s, err := x.openStream(ctx, p)
+	s, err = x.openStream(ctx, p)
 	if err == nil {
 		err = l.replace(s)
 	}
 	if err != nil {
-		return fmt.Errorf("open stream to %s: %w", p, err)
+		return broken, fmt.Errorf("open stream to %s: %w", p, err)
 	}
 	if err := x.writeOn(ctx, s, m, size); err != nil {
 		l.replace(nil)
-		return fmt.Errorf("write to %s: %w", p, err)
+		return broken, fmt.Errorf("write to %s: %w", p, err)
 	}
-	return nil
+	return broken, nil
 }
 
 func (x *Exchange) openStream(ctx context.Context, p peer.ID) (*stream, error) {
@@ -217,11 +219,11 @@ func (d *driver) send(ctx context.Context, a swap.Send) {
 	}
 	size += len(m.Presences) * block.CIDSizeMax
 	x.spawn(func() {
-		err := x.write(ctx, a.Peer, r.control, m, size)
+		broken, err := x.write(ctx, a.Peer, r.control, m, size)
 		if err != nil {
 			x.log.Debug("send wants", "peer", a.Peer, "err", err)
 		}
-		x.post(ctx, swap.Sent{Peer: a.Peer, Failed: err != nil})
+		x.post(ctx, swap.Sent{Peer: a.Peer, Failed: err != nil, Broken: broken})
 	})
 }
 
@@ -267,5 +269,6 @@ func (x *Exchange) writeBlocks(ctx context.Context, r *remote, m *wire.Message, 
 		return err
 	}
 	defer r.giveBack(l)
-	return x.write(ctx, r.id, l, m, size)
+	_, err = x.write(ctx, r.id, l, m, size)
+	return err
 }

@@ -61,10 +61,11 @@ type (
 		Peer peer.ID
 		Size int // bytes
 	}
-	// Sent ends a Send.
+	// Sent ends a Send. Broken means that earlier ones, which seemed to be sent, may
+	// not have arrived.
 	Sent struct {
-		Peer   peer.ID
-		Failed bool
+		Peer           peer.ID
+		Failed, Broken bool
 	}
 	// Served ends a Serve. Missing are blocks that turned out not to be there.
 	Served struct {

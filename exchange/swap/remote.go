@@ -67,6 +67,7 @@ type remote struct {
 	mailed    bool // in Machine.mails
 	sending   bool
 	greeted   bool // it was told what is wanted, and that nothing else is
+	unsure    bool // it is to be told once more, for it may not have heard
 	lastFlush time.Time
 	flushAt   alarm
 	retries   int // failed Sends in a row
@@ -207,7 +208,7 @@ func (m *Machine) mail(r *remote) {
 func (m *Machine) flush() {
 	for _, r := range m.mails {
 		r.mailed = false
-		if r.sending || len(r.outbox)+len(r.haves) == 0 || m.peers[r.id] != r {
+		if r.sending || len(r.outbox)+len(r.haves) == 0 && !r.unsure || m.peers[r.id] != r {
 			continue
 		}
 		due := r.lastFlush.Add(coalesceTime)
@@ -222,11 +223,14 @@ func (m *Machine) flush() {
 }
 
 func (m *Machine) send(r *remote) {
-	n := min(len(r.outbox), 2*entriesMax)
 	// The peer may remember what was wanted over a connection that ended for us and
 	// not yet for it, if not by a process before this one.
-	s := Send{Peer: r.id, Full: !r.greeted && n > 0}
-	r.greeted = r.greeted || s.Full
+	s := Send{Peer: r.id, Full: !r.greeted && len(r.outbox) > 0 || r.unsure}
+	if s.Full {
+		r.greeted, r.unsure = true, false
+		m.outboxAll(r)
+	}
+	n := min(len(r.outbox), 2*entriesMax)
 	s.Entries = append(s.Entries, r.outbox[:n]...)
 	for i := range s.Entries {
 		if e := &s.Entries[i]; !e.Cancel {
@@ -249,6 +253,21 @@ func (m *Machine) send(r *remote) {
 	m.do(s)
 }
 
+// outboxAll makes the outbox a whole wantlist: all that the peer was asked and has not
+// answered, and no cancels.
+func (m *Machine) outboxAll(r *remote) {
+	waiting := make(map[cid.Cid]bool, len(r.outbox))
+	r.outbox = slices.DeleteFunc(r.outbox, func(e Entry) bool {
+		waiting[e.Cid] = true
+		return e.Cancel
+	})
+	for _, w := range r.askedInOrder() {
+		if a := w.ask(r); a.state.open() && !waiting[w.cid] {
+			r.outbox = append(r.outbox, Entry{Cid: w.cid, Have: a.state == openHave})
+		}
+	}
+}
+
 func (m *Machine) sent(e Sent) {
 	r := m.peers[e.Peer]
 	if r == nil {
@@ -256,6 +275,7 @@ func (m *Machine) sent(e Sent) {
 	}
 	r.sending = false
 	m.mail(r)
+	r.unsure = r.unsure || e.Broken
 	if !e.Failed {
 		r.retries = 0
 		return

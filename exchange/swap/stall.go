@@ -94,6 +94,10 @@ func (m *Machine) stall(r *remote) {
 // nobody else has taken, each time others.
 func (m *Machine) tryAgain(r *remote) {
 	r.stalled = time.Time{}
+	if !r.greeted { // a message could not be sent
+		r.unsure = true
+		m.mail(r)
+	}
 	probe := slices.DeleteFunc(r.askedInOrder(), func(w *want) bool {
 		a := w.ask(r)
 		return w.holder != nil || a.state != silent && a.state != saidHave && a.state != provider

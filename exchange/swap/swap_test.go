@@ -471,3 +471,48 @@ func TestCancelWhatWasAskedTwice(t *testing.T) {
 		t.Error("the first question was not cancelled")
 	}
 }
+
+// TestUnsentIsMadeUpFor: when a message may be lost, the peer is told all that is
+// wanted of it, be it nothing: or it would keep what a lost cancel was about.
+func TestUnsentIsMadeUpFor(t *testing.T) {
+	for _, sent := range []swap.Sent{{Peer: "ann", Failed: true}, {Peer: "ann", Broken: true}} {
+		for _, dropped := range []int{1, 3} {
+			t.Run(fmt.Sprintf("failed %v, %d of 3 dropped", sent.Failed, dropped), func(t *testing.T) {
+				last := lastSend(t, sent, dropped)
+				if !last.Full || (dropped == 3) != (len(last.Entries) == 0) {
+					t.Fatalf("the last message is %+v", last)
+				}
+				for _, e := range last.Entries {
+					if e.Cancel {
+						t.Errorf("it has %+v", e)
+					}
+				}
+			})
+		}
+	}
+}
+
+// lastSend is the last message to a peer that was asked for three blocks, of which
+// some were dropped, and what that message came to.
+func lastSend(t *testing.T, sent swap.Sent, dropped int) (last swap.Send) {
+	m, now := swap.New(swap.Options{}), time.Unix(1e9, 0)
+	cids := newSim(t, 1).blocks(3, 100)
+	m.Step(now, swap.PeerUp{Peer: "ann"})
+	m.Step(now, swap.Want{Session: 1, Cids: cids})
+	m.Step(now, swap.Sent{Peer: "ann"})
+	now = now.Add(100 * ms)
+	m.Step(now, swap.Drop{Session: 1, Cids: cids[:dropped]}) // the message that says so is under way
+	look := func(actions []swap.Action) {
+		for _, a := range actions {
+			if s, ok := a.(swap.Send); ok {
+				last = s
+			}
+		}
+	}
+	look(m.Step(now, sent))
+	for end := now.Add(5 * time.Second); !m.Next().IsZero() && m.Next().Before(end); {
+		now = m.Next()
+		look(m.Step(now, swap.Wake{}))
+	}
+	return last
+}
