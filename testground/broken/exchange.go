@@ -55,7 +55,7 @@ func wantBugs() []Bug {
 			Name: "old-wantlist", Doc: "a peer that comes back does not say that its wantlist is a new one",
 			Edits: []Edit{{
 				"exchange/swap/remote.go",
-				"Full: !r.greeted && n > 0}",
+				"Full: !r.greeted && len(r.outbox) > 0 || r.unsure}",
 				"Full: false}",
 			}},
 			Shows: "nobody fetches",
