@@ -2,6 +2,7 @@ package dht
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	ds "github.com/ipfs/go-datastore"
@@ -48,7 +49,8 @@ func (d *DHT) sweep(ctx context.Context, c *core) {
 		return
 	case <-d.journal.used:
 	}
-	s, err := d.startSweeper(c)
+	router := &prompt{core: c}
+	s, err := d.startSweeper(router)
 	if err != nil {
 		// Providing new CIDs and finding go on; what was provided before expires.
 		d.log.Error("start reprovider", "error", err)
@@ -57,15 +59,16 @@ func (d *DHT) sweep(ctx context.Context, c *core) {
 	d.setSweeper(s)
 	<-ctx.Done()
 	d.setSweeper(nil)
+	router.settle()
 	if err := s.Close(); err != nil {
 		d.log.Warn("stop reprovider", "error", err)
 	}
 }
 
-func (d *DHT) startSweeper(c *core) (*provider.SweepingProvider, error) {
+func (d *DHT) startSweeper(c *prompt) (*provider.SweepingProvider, error) {
 	return provider.New(
 		provider.WithHost(d.host),
-		provider.WithRouter(prompt{c}),
+		provider.WithRouter(c),
 		provider.WithMessageSender(c.MessageSender()),
 		provider.WithSelfAddrs(c.FilteredAddrs),
 		provider.WithAddLocalRecord(func(ctx context.Context, h multihash.Multihash) error {
@@ -107,16 +110,36 @@ func (d *DHT) schedule(sent []entry) {
 	}
 }
 
-// prompt is the router of the reprovider, which waits a second after an error of
-// its router, even that of being closed, with its closer waiting for a mutex.
-type prompt struct{ *core }
+// routerPause is how long the reprovider sleeps after an error of its router.
+const routerPause = time.Second
 
-func (p prompt) GetClosestPeers(ctx context.Context, key string) ([]peer.ID, error) {
-	peers, err := p.core.GetClosestPeers(ctx, key)
-	if ctx.Err() != nil {
+// prompt is the router of the reprovider, whose Close waits for a mutex that is held
+// while it sleeps after an error of its router, even that of being closed. So it gets
+// none while it closes, and does not close while it sleeps.
+type prompt struct {
+	*core
+	closing  atomic.Bool
+	failedAt atomic.Int64 // Unix nanoseconds
+}
+
+func (p *prompt) GetClosestPeers(ctx context.Context, key string) ([]peer.ID, error) {
+	if p.closing.Load() {
 		return nil, nil // nobody reads it any more
 	}
+	peers, err := p.core.GetClosestPeers(ctx, key)
+	switch {
+	case ctx.Err() != nil || p.closing.Load():
+		return nil, nil
+	case err != nil:
+		p.failedAt.Store(time.Now().UnixNano())
+	}
 	return peers, err
+}
+
+// settle returns when the reprovider has nothing to sleep for any more.
+func (p *prompt) settle() {
+	p.closing.Store(true)
+	time.Sleep(time.Until(time.Unix(0, p.failedAt.Load()).Add(routerPause)))
 }
 
 // uncancelled is a datastore for the reprovider, whose Close cancels its
