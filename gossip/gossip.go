@@ -160,7 +160,7 @@ func (g *Gossip) claim() bool {
 func (g *Gossip) start(ctx context.Context, tasks *sync.WaitGroup) error {
 	g.life.Lock()
 	defer g.life.Unlock()
-	g.begin = func() (*pubsub.PubSub, error) { return g.newPubSub(ctx) }
+	g.begin = g.starter(ctx, tasks)
 	g.spawn = func(f func(context.Context)) { tasks.Go(func() { f(ctx) }) }
 	for _, t := range g.topics {
 		if err := t.attach(); err != nil {
@@ -183,6 +183,37 @@ func (g *Gossip) wake() error {
 	}
 	g.pubsub = ps
 	return nil
+}
+
+// starter returns what starts pubsub: in a goroutine of Run, not of whoever joins the
+// first topic, for pubsub's own inherit its labels, by which profiles and traces tell
+// the nodes of a process apart.
+func (g *Gossip) starter(ctx context.Context, tasks *sync.WaitGroup) func() (*pubsub.PubSub, error) {
+	type started struct {
+		pubsub *pubsub.PubSub
+		err    error
+	}
+	orders, results := make(chan struct{}), make(chan started)
+	tasks.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-orders:
+				ps, err := g.newPubSub(ctx)
+				results <- started{ps, err}
+			}
+		}
+	})
+	return func() (*pubsub.PubSub, error) {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case orders <- struct{}{}:
+			s := <-results
+			return s.pubsub, s.err
+		}
+	}
 }
 
 func (g *Gossip) newPubSub(ctx context.Context) (*pubsub.PubSub, error) {
