@@ -153,7 +153,7 @@ func (j job) run(ctx context.Context, tell *teller) {
 	err = errors.Join(err, closeNet())
 	stop()
 	tasks.Wait()
-	end := event{At: at, End: true, Hash: fmt.Sprintf("%x-%x", net.Fabric().Trace(), det.State())}
+	end := event{At: at, End: true, Messages: net.Messages(), Hash: fmt.Sprintf("%x-%x", net.Fabric().Trace(), det.State())}
 	if err != nil {
 		end.Error = err.Error()
 	}
@@ -200,6 +200,7 @@ func (w watch) loop(ctx context.Context) {
 	tick := time.NewTicker(tickTime)
 	defer tick.Stop()
 	told, upSince, pictured := time.Duration(0), time.Duration(-1), false
+	sampled := newSampler(w)
 	for {
 		select {
 		case <-ctx.Done():
@@ -220,6 +221,7 @@ func (w watch) loop(ctx context.Context) {
 				w.run.Measure.AddGraph(graphOf(w.net, "all have started"))
 			}
 		}
+		sampled.look(at)
 		// What is exact must not depend on the clock, not even in what it draws.
 		if now := wallTime(); det.Exact || now-told >= tellTime {
 			told = now

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/p2pnode/p2pnode/testground/measure"
+	"github.com/p2pnode/p2pnode/testground/wiretap"
 )
 
 // A run tells its parent what happens, line by line, as it happens:
@@ -31,6 +32,8 @@ type event struct {
 	End   bool           `json:"end,omitempty"`
 	Error string         `json:"error,omitempty"`
 	Hash  string         `json:"hash,omitempty"`
+	// Messages are all that were sent so far.
+	Messages []wiretap.Count `json:"messages,omitempty"`
 }
 
 // lineMax is the longest line that is read: a graph of many connections.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/p2pnode/p2pnode/testground/measure"
 	"github.com/p2pnode/p2pnode/testground/report"
+	"github.com/p2pnode/p2pnode/testground/wiretap"
 )
 
 // outputs say where a run is kept.
@@ -96,10 +97,26 @@ func (c cli) runOne(ctx context.Context, j job, o outputs) error {
 	fmt.Fprintf(c.out, "%s, %d peers, seed %d: %.0f s of the network in %.1f s (%.1f×), %.1f CPU s, %.0f MB\n\n",
 		run.Scenario, run.Peers, run.Seed, run.TimeS, run.WallS, run.TimeS/max(run.WallS, 0.001), run.CPUS, run.PeakMB)
 	err := measure.WriteTable(c.out, run.Measures)
+	c.messages(run.Messages)
 	if run.Exact && run.Hash != "" {
 		fmt.Fprintln(c.out, "\nhash", run.Hash)
 	}
 	return errors.Join(failure(run), err, kept)
+}
+
+// messages prints what was sent, a line for each protocol.
+func (c cli) messages(all []wiretap.Count) {
+	for i, m := range all {
+		if i == 0 || m.Protocol != all[i-1].Protocol {
+			fmt.Fprintf(c.out, "\n%s:", m.Protocol)
+		} else {
+			fmt.Fprint(c.out, ",")
+		}
+		fmt.Fprintf(c.out, " %s %d", m.Type, m.Count)
+	}
+	if len(all) > 0 {
+		fmt.Fprintln(c.out)
+	}
 }
 
 // failure is what a run has found, and how it is found once more.

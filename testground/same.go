@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/p2pnode/p2pnode/testground/measure"
 	"github.com/p2pnode/p2pnode/testground/report"
@@ -42,9 +43,14 @@ func (c cli) same(runs []report.Run) error {
 		fmt.Fprintf(c.out, "%d runs, all the same: hash %s\n", len(runs), first.Hash)
 	default:
 		fmt.Fprintf(c.out, "%d runs, alike: of all %d series, counts within %.0f %% or %d of the first run's, means within %.0f %%\n",
-			len(runs), len(first.Measures), countTolerance*100, countSlack, meanTolerance*100)
+			len(runs), len(ofNetwork(first.Measures)), countTolerance*100, countSlack, meanTolerance*100)
 	}
 	return err
+}
+
+// ofNetwork leaves out what the machine has measured of itself.
+func ofNetwork(all []measure.Summary) []measure.Summary {
+	return slices.DeleteFunc(slices.Clone(all), func(s measure.Summary) bool { return strings.HasPrefix(s.Name, ofProcess) })
 }
 
 // alike tells which measures of two runs differ by more than the tolerance.
@@ -59,7 +65,7 @@ func alike(a, b report.Run) error {
 		}
 		return measure.Summary{Name: name}
 	}
-	for _, x := range a.Measures {
+	for _, x := range ofNetwork(a.Measures) {
 		y := find(b.Measures, x.Name)
 		if n, m := float64(x.Count), float64(y.Count); math.Abs(n-m) > max(countSlack, countTolerance*n) {
 			differs(x, "the count", n, m)
@@ -68,7 +74,7 @@ func alike(a, b report.Run) error {
 			differs(x, "the mean", x.Mean, y.Mean)
 		}
 	}
-	for _, y := range b.Measures {
+	for _, y := range ofNetwork(b.Measures) {
 		if x := find(a.Measures, y.Name); x.Count == 0 && y.Count > countSlack {
 			differs(y, "the count", 0, float64(y.Count))
 		}

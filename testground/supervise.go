@@ -147,6 +147,9 @@ func (s *supervisor) stalled(ctx context.Context, cancel context.CancelCauseFunc
 }
 
 func (s *supervisor) tell(e event) {
+	if e.Messages != nil {
+		s.run.Messages = e.Messages
+	}
 	if at := e.At.Seconds(); at > s.run.TimeS {
 		s.run.TimeS = at
 		s.beats.Add(1)

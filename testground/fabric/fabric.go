@@ -18,6 +18,7 @@ import (
 	"container/heap"
 	"crypto/sha256"
 	"hash"
+	"io"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
@@ -35,6 +36,10 @@ type Options struct {
 
 	// Seed decides jitter and loss.
 	Seed uint64
+
+	// Tap, if not nil, returns where to write what one end of a new stream sends, as it
+	// is sent. The writer must return at once and not call back.
+	Tap func() io.Writer
 }
 
 // Fabric is a network. Make it, and all hosts on it, in one bubble, or in none.

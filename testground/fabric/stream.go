@@ -26,6 +26,7 @@ type stream struct {
 	id  uint64
 	in  half
 	out half
+	tap io.Writer // may be nil
 }
 
 // half is one direction of a stream, as one end sees it.
@@ -45,6 +46,9 @@ func (c *conn) newStream(id uint64) *stream {
 	s := &stream{c: c, id: id}
 	for _, h := range []*half{&s.in, &s.out} {
 		h.s, h.changed = s, sync.NewCond(&c.nic.f.mu)
+	}
+	if tap := c.nic.f.o.Tap; tap != nil {
+		s.tap = tap()
 	}
 	c.streams[id] = s
 	return s
@@ -200,6 +204,9 @@ func (s *stream) Write(p []byte) (int, error) {
 		h.unread += n
 		s.c.unsent += n
 		s.c.push(frame{kind: frameData, stream: s.id, data: append([]byte(nil), p[written:written+n]...), from: h})
+		if s.tap != nil {
+			s.tap.Write(p[written : written+n]) // its errors are its own
+		}
 		written += n
 	}
 	return written, nil

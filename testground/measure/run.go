@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/p2pnode/p2pnode/testground/wiretap"
 )
 
 // Names of a run's files in its folder.
@@ -60,6 +62,8 @@ type Run struct {
 	Measures []Summary         `json:"measures"`
 	Bounds   []Bound           `json:"bounds,omitempty"`
 	Graphs   []Graph           `json:"graphs,omitempty"`
+	// Messages are those that peers have sent, of the protocols that are known.
+	Messages []wiretap.Count `json:"messages,omitempty"`
 	// Hash is of all that has arrived at anyone, and when. Runs with Exact have the
 	// same if they are the same.
 	Hash string `json:"hash,omitempty"`

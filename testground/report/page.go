@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"maps"
@@ -16,6 +17,7 @@ type page struct {
 	Runs       []runView
 	Figures    []figure
 	Table      table
+	Messages   table
 	Side       bool // several runs, side by side
 }
 
@@ -58,6 +60,7 @@ func newPage(runs []Run) (page, error) {
 		}
 		p.Runs = append(p.Runs, v)
 	}
+	p.Messages = messageTable(runs)
 	if p.Side {
 		p.Table = compareTable(runs)
 	} else {
@@ -66,6 +69,34 @@ func newPage(runs []Run) (page, error) {
 	var err error
 	p.Figures, err = figures(runs)
 	return p, err
+}
+
+// messageTable has a column for each run and a row for each type of message.
+func messageTable(runs []Run) table {
+	type kind struct{ protocol, name string }
+	t := table{Head: []string{"protocol", "type"}}
+	counts := make(map[kind][]int64)
+	for i, r := range runs {
+		t.Head = append(t.Head, cmp.Or(r.Label, "sent"))
+		for _, c := range r.Messages {
+			k := kind{c.Protocol, c.Type}
+			if counts[k] == nil {
+				counts[k] = make([]int64, len(runs))
+			}
+			counts[k][i] = c.Count
+		}
+	}
+	byName := func(a, b kind) int {
+		return cmp.Or(cmp.Compare(a.protocol, b.protocol), cmp.Compare(a.name, b.name))
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(counts), byName) {
+		row := []string{k.protocol, k.name}
+		for _, n := range counts[k] {
+			row = append(row, fmt.Sprint(n))
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t
 }
 
 func facts(m map[string]string) []fact {

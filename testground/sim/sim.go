@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/p2pnode/p2pnode/testground/fabric"
+	"github.com/p2pnode/p2pnode/testground/wiretap"
 )
 
 // Config says what a network is made of.
@@ -51,6 +52,7 @@ type Config struct {
 type Network struct {
 	config Config
 	fabric Fabric
+	tap    *wiretap.Tap
 	rng    *rand.Rand
 	began  time.Time
 
@@ -66,7 +68,7 @@ func New(c Config) *Network {
 	}
 	n := &Network{
 		config: c, rng: rand.New(rand.NewPCG(c.Seed, 1)), began: time.Now(),
-		byAddr: make(map[netip.Addr]*Peer),
+		byAddr: make(map[netip.Addr]*Peer), tap: wiretap.New(),
 	}
 	if n.config.Latency == nil {
 		n.config.Latency = Regions
@@ -74,7 +76,7 @@ func New(c Config) *Network {
 	if n.config.Medium == nil {
 		n.config.Medium = Mem
 	}
-	n.fabric = n.config.Medium(fabric.Options{Latency: n.latency, KeepAlive: c.KeepAlive, Seed: c.Seed})
+	n.fabric = n.config.Medium(fabric.Options{Latency: n.latency, KeepAlive: c.KeepAlive, Seed: c.Seed, Tap: n.tap.Stream})
 	return n
 }
 
@@ -87,6 +89,10 @@ func (n *Network) latency(a, b netip.Addr) time.Duration {
 
 // Age is how long the network has existed, in its own time.
 func (n *Network) Age() time.Duration { return time.Since(n.began) }
+
+// Messages counts what the peers have sent to each other. Mem can be listened to; on
+// other media all is encrypted, and there are none.
+func (n *Network) Messages() []wiretap.Count { return n.tap.Counts() }
 
 // Rand is the source of every random choice about the network.
 func (n *Network) Rand() *rand.Rand { return n.rng }
