@@ -72,7 +72,7 @@ func TestAnchors(t *testing.T) {
 		}
 	}
 	slices.Sort(files)
-	want := []string{"runtime/mgcpacer.go", "runtime/proc.go", "runtime/rand.go", "runtime/runtime2.go", "runtime/select.go", "runtime/sema.go", "runtime/synctest.go", "runtime/time.go", "time/time.go"}
+	want := []string{"runtime/iface.go", "runtime/mgcpacer.go", "runtime/proc.go", "runtime/rand.go", "runtime/runtime2.go", "runtime/select.go", "runtime/sema.go", "runtime/synctest.go", "runtime/time.go", "time/time.go"}
 	if !slices.Equal(files, want) {
 		t.Errorf("files are %v, want %v", files, want)
 	}

@@ -22,6 +22,13 @@ func patches() []patch {
 		// Which of several ready channels a select takes.
 		{"runtime/select.go", "\t\tj := cheaprandn(uint32(norder + 1))\n", "\t\tj := randn(uint32(norder + 1))\n"},
 
+		// Which type assertions and switches have a cache, and how large it is: it is
+		// in the heap like all else.
+		{"runtime/iface.go", "\tif cheaprand()&1023 != 0 {\n\t\t// Only bother updating the cache ~1 in 1000 times.\n\t\treturn tab\n", "\tif rand()&1023 != 0 {\n\t\treturn tab\n"},
+		{"runtime/iface.go", "\tif cheaprand()&1023 != 0 {\n\t\t// Only bother updating the cache ~1 in 1000 times.\n\t\t// This ensures", "\tif rand()&1023 != 0 {\n\t\t// This ensures"},
+		{"runtime/iface.go", "\toldC := (*abi.TypeAssertCache)(atomic.Loadp(unsafe.Pointer(&s.Cache)))\n\n\tif cheaprand()&uint32(oldC.Mask)", "\toldC := (*abi.TypeAssertCache)(atomic.Loadp(unsafe.Pointer(&s.Cache)))\n\n\tif rand()&uint64(oldC.Mask)"},
+		{"runtime/iface.go", "\tif cheaprand()&uint32(oldC.Mask)", "\tif rand()&uint64(oldC.Mask)"},
+
 		// Which of several timers of the same time is first.
 		{"runtime/time.go", "\t\t\tt.rand = cheaprand()\n", "\t\t\tt.rand = uint32(rand())\n"},
 
