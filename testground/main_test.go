@@ -105,11 +105,15 @@ func panics(ctx context.Context, r *scenario.Run) error {
 	}
 	var from *gossip.Topic
 	for i, p := range peers {
-		topic, err := p.Node().Gossip().Join("news", func(context.Context, gossip.Message) gossip.Verdict {
-			if i == 3 {
-				panic("wrong on purpose")
-			}
-			return gossip.Accept
+		var topic *gossip.Topic
+		var err error
+		p.Do(ctx, func(context.Context) { // what gossips begins with the first topic
+			topic, err = p.Node().Gossip().Join("news", func(context.Context, gossip.Message) gossip.Verdict {
+				if i == 3 {
+					panic("wrong on purpose")
+				}
+				return gossip.Accept
+			})
 		})
 		if err != nil {
 			return err
