@@ -25,10 +25,10 @@ func wantBugs() []Bug {
 			Shows: "no answer",
 		}),
 		mixed(Bug{
-			Name: "want-not-retried", Doc: "what a peer was asked for when it went away is asked of nobody else",
+			Name: "want-not-retried", Doc: "what a peer was asked for when it went away stays with it, and is asked of nobody else",
 			Edits: []Edit{{
 				"exchange/swap/remote.go",
-				"\t\tw.forget(r)\n\t\tm.requeue(w)\n",
+				"\t\tm.release(w, r)\n\t\tw.forget(r)\n\t\tm.requeue(w)\n",
 				"\t\tw.forget(r)\n",
 			}},
 			Shows: "no answer",

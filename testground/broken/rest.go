@@ -15,11 +15,11 @@ func All() []Bug {
 			Shows: "it provides 0 of",
 		}),
 		mixed(Bug{
-			Name: "table-never-refreshed", Doc: "a routing table is never refreshed",
+			Name: "slot-leaked", Doc: "the slot of a lookup is not given back when the lookup is over",
 			Edits: []Edit{{
-				"dht/dht.go",
-				"\t\td.join, d.refresh, d.watchPeers,",
-				"\t\td.join, d.watchPeers,",
+				"dht/gate.go",
+				"\tcancel()\n\t<-g.slots\n\tg.mu.Lock()\n",
+				"\tcancel()\n\tg.mu.Lock()\n",
 			}},
 			Shows: "mixed-faults",
 		}),

@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,6 +14,10 @@ const (
 	awayMax = 90 * time.Second // of a peer
 	cutMax  = 100 * time.Second
 	badMax  = 2 * time.Minute // of a line
+	// ambushMax is how long the keeper of a file lets others read it before he goes,
+	// and ambushRate his line until then.
+	ambushMax  = 3 * time.Second
+	ambushRate = 500e3 // bits/s
 	// groupsMax is into how many parts the network may fall.
 	groupsMax = 3
 )
@@ -45,13 +50,15 @@ func (m *mixed) storm(ctx context.Context) {
 type fault func(ctx, raging context.Context)
 
 func (m *mixed) fault(rng *rand.Rand) fault {
-	switch rng.IntN(9) {
+	switch rng.IntN(11) {
 	case 0, 1, 2, 3:
 		return m.makeLeave(rng)
 	case 4:
 		return m.makeJoin()
 	case 5:
 		return m.makeClockJump(rng)
+	case 6, 7:
+		return m.makeAmbush(rng)
 	default:
 		return m.makeBadLine(rng)
 	}
@@ -67,30 +74,59 @@ func (m *mixed) makeLeave(rng *rand.Rand) fault {
 		up = busy // it is worse to lose one who is in the middle of something
 	}
 	w, way, away := one(rng, up), leaving(rng.IntN(3)), between(rng, 100*time.Millisecond, awayMax)
+	return func(ctx, raging context.Context) { m.goAway(ctx, raging, w, way, away) }
+}
+
+// goAway takes a peer away for a while, unless it is moving already.
+func (m *mixed) goAway(ctx, raging context.Context, w *member, way leaving, away time.Duration) {
 	if !w.claim(true) {
+		return
+	}
+	defer w.unclaim()
+	if err := w.leave(way); err != nil {
+		m.broken(w.p, "leave: %w", err)
+	}
+	m.count(func(c *mixedCounts) {
+		switch way {
+		case inOrder:
+			c.left++
+		case byCrash:
+			c.crashed++
+		case diskLost:
+			c.lost++
+		}
+	})
+	if !pauseFor(raging, away) {
+		return // heal starts it
+	}
+	if err := w.start(ctx); err != nil && ctx.Err() == nil {
+		m.broken(w.p, "come back: %w", err)
+	}
+}
+
+// makeAmbush: somebody who keeps a file goes while it is fetched from him, slowly.
+func (m *mixed) makeAmbush(rng *rand.Rand) fault {
+	up := m.up()
+	keeper, reader := one(rng, up), one(rng, up)
+	files := keeper.keeps()
+	if len(files) == 0 || keeper == reader || 2*len(up) <= len(m.members) {
 		return nil
 	}
+	f, way := one(rng, files), leaving(rng.IntN(3))
+	if rng.IntN(2) == 0 { // the more blocks, the more is on its way when he goes
+		f = slices.MaxFunc(files, func(a, b file) int { return a.size/a.chunk - b.size/b.chunk })
+	}
+	wait, away := between(rng, 50*time.Millisecond, ambushMax), between(rng, time.Second, awayMax)
 	return func(ctx, raging context.Context) {
-		defer w.unclaim()
-		if err := w.leave(way); err != nil {
-			m.broken(w.p, "leave: %w", err)
-		}
-		m.count(func(c *mixedCounts) {
-			switch way {
-			case inOrder:
-				c.left++
-			case byCrash:
-				c.crashed++
-			case diskLost:
-				c.lost++
-			}
-		})
-		if !pauseFor(raging, away) {
-			return // heal starts it
-		}
-		if err := w.start(ctx); err != nil && ctx.Err() == nil {
-			m.broken(w.p, "come back: %w", err)
-		}
+		line := keeper.home
+		line.Up = ambushRate
+		keeper.p.SetLine(line)
+		var fetch sync.WaitGroup
+		defer fetch.Wait()
+		fetch.Go(func() { m.fetchAgain(ctx, reader, f, nil, nil) })
+		pauseFor(raging, wait)
+		m.goAway(ctx, raging, keeper, way, away)
+		keeper.p.SetLine(keeper.home)
 	}
 }
 
