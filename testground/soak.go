@@ -23,6 +23,7 @@ const (
 	soakLossMax   = 0.02
 	soakJitterMax = 50 // milliseconds
 	soakLiarsMax  = 2
+	soakMinutes   = 3 // of mixed faults, at most
 	// soakScenario is what most of the runs are.
 	soakScenario = "mixed-faults"
 	// soakStall is when a run whose time stands still is given up: they are short.
@@ -171,10 +172,10 @@ func randomJob(rng *rand.Rand) job {
 			"jitter": fmt.Sprint(rng.IntN(soakJitterMax+1), "ms"),
 		},
 	}
-	liars := rng.IntN(soakLiarsMax + 1)
+	liars, minutes := rng.IntN(soakLiarsMax+1), 1+rng.IntN(soakMinutes)
 	if mixed, err := scenario.Find(soakScenario); err == nil && rng.IntN(4) > 0 {
 		j.scenario = mixed
-		j.values["liars"] = strconv.Itoa(liars)
+		j.values["liars"], j.values["minutes"] = strconv.Itoa(liars), strconv.Itoa(minutes)
 	}
 	return j
 }
