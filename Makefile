@@ -54,7 +54,7 @@ broken:
 	$(GO) run ./testground broken
 
 # The same seed, the same run: of machines, and with a runtime that the seed decides of
-# whole nodes. Without it, measures that are alike. An hour of one processor's time.
+# whole nodes. Without it, measures that are alike. A quarter of an hour of one processor.
 CHURN = churn -set minutes=2 -set loss=0.02
 exact:
 	$(GO) test -count=1 -run '^(TestSameSeed|TestOnlookers)$$' ./testground/machine
