@@ -2,9 +2,12 @@ package broken_test
 
 import (
 	"errors"
+	"fmt"
 	"go/format"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/p2pnode/p2pnode/testground/broken"
@@ -64,5 +67,20 @@ func TestCompile(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestDocs: the list for people is this one.
+func TestDocs(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs", "testing.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := strings.Split(string(text), "\n")
+	for _, b := range broken.All() {
+		row := fmt.Sprintf("| `%s` | %s | `%s`, %d peers, seed %d |", b.Name, b.Doc, b.Scenario, b.Peers, b.Seed)
+		if !slices.Contains(rows, row) {
+			t.Errorf("it lacks\n%s", row)
+		}
 	}
 }
