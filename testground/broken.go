@@ -71,36 +71,48 @@ func chooseBugs(only string) ([]bugs.Bug, error) {
 	return nil, usageError{fmt.Errorf("broken: no mistake %q; did you mean %s?", only, scenario.Nearest(only, names))}
 }
 
-// breakOnce runs a mistake's job without and with it.
+// breakOnce builds a mistake and runs it until it is found.
 func (c cli) breakOnce(ctx context.Context, b bugs.Bug, root, dir string, whole map[string]report.Run) error {
+	binary, err := b.Build(ctx, root, dir)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(binary)
 	j, err := bugJob(b)
 	if err != nil {
 		return err
 	}
+	for tries := max(b.Tries, 1); tries > 0 && ctx.Err() == nil; tries-- {
+		found, err := c.breakSeed(ctx, b, j, binary, whole)
+		if found || err != nil {
+			return err
+		}
+		j.seed++
+	}
+	return errors.New("it is not found")
+}
+
+// breakSeed runs a mistake's job without and with it.
+func (c cli) breakSeed(ctx context.Context, b bugs.Bug, j job, binary string, whole map[string]report.Run) (found bool, err error) {
 	run, known := whole[j.String()]
 	if !known {
 		run, _ = c.supervised(ctx, j, &progress{})
 		whole[j.String()] = run
 	}
 	if run.Result != measure.Passed {
-		return fmt.Errorf("it fails without the mistake, too: %w", failure(run))
+		return false, fmt.Errorf("it fails without the mistake, too: %w", failure(run))
 	}
-	binary, err := b.Build(ctx, root, dir)
-	if err != nil {
-		return err
-	}
-	defer os.Remove(binary)
 	mistaken := c
 	mistaken.child = []string{binary, childCommand}
 	run, _ = mistaken.supervised(ctx, j, &progress{})
 	fmt.Fprintf(c.out, "%-22s %s\n    %s\n    %s\n", b.Name, runLine(run), b.Doc, firstLine(run.Error))
-	switch {
-	case run.Result == measure.Passed:
-		return errors.New("it is not found")
-	case !strings.Contains(run.Error+run.Trace, b.Shows):
-		return fmt.Errorf("what is found is not %q but: %w", b.Shows, failure(run))
+	if run.Result == measure.Passed {
+		return false, nil
 	}
-	return nil
+	if !strings.Contains(run.Error+run.Trace, b.Shows) {
+		return true, fmt.Errorf("what is found is not %q but: %w", b.Shows, failure(run))
+	}
+	return true, nil
 }
 
 func bugJob(b bugs.Bug) (job, error) {

@@ -39,6 +39,9 @@ type Bug struct {
 	Peers    int
 	Seed     uint64
 	Set      map[string]string
+	// Tries is how many runs it may take, with the seeds that follow, for the order of
+	// goroutines is not the seed's; 0 is one.
+	Tries int
 	// Shows is part of what the run says then, lest something else is found.
 	Shows string
 }

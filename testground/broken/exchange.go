@@ -53,15 +53,17 @@ func wantBugs() []Bug {
 		}),
 		mixed(Bug{
 			Name: "old-wantlist", Doc: "a peer that comes back does not say that its wantlist is a new one",
+			Seed: 2, Tries: 4,
 			Edits: []Edit{{
 				"exchange/swap/remote.go",
-				"Full: !r.greeted && len(r.outbox) > 0 || r.unsure}",
-				"Full: false}",
+				"\tif s.Full {\n\t\tr.greeted, r.unsure = true, false\n\t\tm.outboxAll(r)\n\t}\n",
+				"\tr.greeted, r.unsure, s.Full = true, false, false\n",
 			}},
 			Shows: "nobody fetches",
 		}),
 		mixed(Bug{
 			Name: "dial-never-forgotten", Doc: "a provider that could not be dialled once is taken to be still being dialled",
+			Seed: 2, Tries: 4,
 			Edits: []Edit{{
 				"exchange/swap/search.go",
 				"\tdelete(m.dials, e.Peer)\n\tfor",
