@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"strings"
 
 	bugs "github.com/p2pnode/p2pnode/testground/broken"
@@ -109,7 +110,7 @@ func (c cli) breakSeed(ctx context.Context, b bugs.Bug, j job, binary string, wh
 	if run.Result == measure.Passed {
 		return false, nil
 	}
-	if !strings.Contains(run.Error+run.Trace, b.Shows) {
+	if shows, err := regexp.Compile(b.Shows); err != nil || !shows.MatchString(run.Error+run.Trace) {
 		return true, fmt.Errorf("what is found is not %q but: %w", b.Shows, failure(run))
 	}
 	return true, nil

@@ -42,7 +42,8 @@ type Bug struct {
 	// Tries is how many runs it may take, with the seeds that follow, for the order of
 	// goroutines is not the seed's; 0 is one.
 	Tries int
-	// Shows is part of what the run says then, lest something else is found.
+	// Shows is what the run says then, among others, lest something else is found: a
+	// regular expression.
 	Shows string
 }
 
