@@ -335,6 +335,11 @@ func TestSessionEnds(t *testing.T) {
 	if _, err := x.Session(context.Background()).Get(short, c); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
+	// A deadline reaches the session before a context that a Get has derived from its own.
+	var timeout *exchange.TimeoutError
+	if _, err := x.Session(short).Get(context.Background(), c); !errors.As(err, &timeout) {
+		t.Errorf("got %v", err)
+	}
 	waitFor(t, func() bool { s := x.Stats(); return s.Wants == 0 && s.Waiting == 0 })
 }
 

@@ -20,6 +20,7 @@ type Session struct {
 	x      *Exchange
 	id     uint64
 	done   chan struct{} // closed when the session has ended
+	ended  func() error  // why it has ended
 	last   string        // phase that it ended in; set before done is closed
 	bytes  atomic.Int64
 	blocks atomic.Int64
@@ -47,7 +48,7 @@ type result struct {
 
 // Session opens a session that lives until ctx ends.
 func (x *Exchange) Session(ctx context.Context) *Session {
-	s := &Session{x: x, id: x.nextID.Add(1), done: make(chan struct{})}
+	s := &Session{x: x, id: x.nextID.Add(1), done: make(chan struct{}), ended: ctx.Err}
 	x.mu.Lock()
 	x.sessions[s.id] = s
 	x.mu.Unlock()
@@ -101,10 +102,7 @@ func (s *Session) Get(ctx context.Context, c cid.Cid) (block.Block, error) {
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-s.done:
-		err = context.Canceled
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
+		err = s.ended()
 	case <-x.stopped:
 		err = ErrStopped
 	}
