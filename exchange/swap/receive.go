@@ -134,9 +134,6 @@ func (m *Machine) joinProbed(r *remote, c cid.Cid) {
 func (m *Machine) dontHave(r *remote, c cid.Cid) {
 	w := m.wants[c]
 	if w == nil {
-		if m.late.has(m.now, c) { // or the peer would keep the want
-			m.cancel(r, c, false)
-		}
 		return
 	}
 	a := w.ask(r)

@@ -242,7 +242,6 @@ func (m *Machine) end(w *want, from *remote) {
 	for _, a := range slices.Clone(w.asks) {
 		switch {
 		case a.r == from || a.state == provider || a.state == saidHave || a.cancelled:
-		case a.state == openHave && w.hunt != nil: // the answer is still of use
 		default:
 			m.cancel(a.r, w.cid, a.again)
 		}
