@@ -35,9 +35,10 @@ func (m *Machine) mayAsk(w *want, r *remote) bool {
 	return a.vain < 2 || !m.now.Before(a.at.Add(min(pauseMin<<(a.vain-2), pauseMax)))
 }
 
-// lost tells whether the peer may have sent the block in vain. One that cannot
-// say that it has it not says so by its silence.
-func (a *ask) lost() bool { return a.state == silent && a.vain > 0 && !a.r.caps.BlocksOnly }
+// lost tells whether the question may have got lost, or the answer, or whether somebody
+// else was asked for the block before there was one. A peer that cannot say that it has
+// it not says so by its silence.
+func (a *ask) lost() bool { return a.state == silent && !a.r.caps.BlocksOnly }
 
 // doubt orders peers that could be asked: the doubtful, and those that were
 // asked in vain, after the others.

@@ -16,7 +16,9 @@ const (
 	// graceTime is how long a want lives on without hope: a peer may connect.
 	graceTime = 2 * time.Second
 	// silenceMax is how long a want waits for peers that should have it, once they
-	// have fallen silent. They are probed meanwhile, five times at least (see stall).
+	// have fallen silent and nobody sends anything of its session. They are probed
+	// meanwhile, five times at least (see stall). As long as blocks arrive, such a peer
+	// may be one that many ask and that has not got round to us.
 	silenceMax = 35 * time.Second
 )
 
@@ -155,6 +157,14 @@ func (w *want) hopeful() bool {
 	return false
 }
 
+// fed is when a block came last of a session that wants w.
+func (w *want) fed() (last time.Time) {
+	for _, s := range w.sessions {
+		last = later(last, s.fed)
+	}
+	return last
+}
+
 // unheard tells whether a connected peer could not be asked yet because it is
 // stalled or busy.
 func (m *Machine) unheard(w *want) bool {
@@ -218,7 +228,7 @@ func (m *Machine) maybeFail(w *want, open, fresh int) bool {
 		hushed = hushed || !a.r.hopeless() && (a.state == silent || a.state == provider || a.state == saidHave)
 	}
 	switch {
-	case hushed && m.now.Sub(h.lastHope) < silenceMax:
+	case hushed && m.now.Sub(later(h.lastHope, w.fed())) < silenceMax:
 		return false
 	case hushed:
 		reason.Phase = PhaseStalled

@@ -143,9 +143,7 @@ func (m *Machine) dontHave(r *remote, c cid.Cid) {
 	}
 	m.heard(r, w)
 	if a.promised {
-		a.promised = false
-		r.credit--
-		m.do(Report{Peer: r.id, Fault: FaultPromise})
+		m.breach(r)
 	}
 	asked := a.state == openBlock || a.state == silent
 	w.note(r, m.now, saidDont)

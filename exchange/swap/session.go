@@ -39,9 +39,10 @@ type session struct {
 	members []*member
 	sizes   map[uint64]int // estimated block size in bytes by codec
 	hunting int
-	urgent  *want   // the last that was asked for again: it may hunt beside huntsMax others
-	leader  *want   // the hunting want that asks around for all
-	probed  cid.Cid // the last leader that is done: late answers still tell who is of use
+	fed     time.Time // when a block of it came last
+	urgent  *want     // the last that was asked for again: it may hunt beside huntsMax others
+	leader  *want     // the hunting want that asks around for all
+	probed  cid.Cid   // the last leader that is done: late answers still tell who is of use
 	review  alarm
 	reviews int // since there was nothing to want
 	dirty   bool
@@ -124,6 +125,7 @@ func (m *Machine) join(s *session, r *remote) *member {
 
 // served notes that r delivered b.
 func (s *session) served(m *Machine, r *remote, b block.Block) {
+	s.fed = m.now
 	e := m.join(s, r)
 	e.hits, e.misses = 0.95*e.hits+1, 0.95*e.misses
 	codec := b.Cid().Prefix().Codec

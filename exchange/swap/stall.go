@@ -62,17 +62,26 @@ func (m *Machine) checkDeadlines(r *remote) {
 // giveUp takes an overdue want back. The peer may still deliver it, so it is
 // told to forget it only when somebody else has.
 func (m *Machine) giveUp(w *want, r *remote) {
-	if a := w.ask(r); a != nil && a.promised {
-		a.promised = false
-		r.credit--
-		m.do(Report{Peer: r.id, Fault: FaultPromise})
+	if m.takeBack(w, r) {
+		m.breach(r)
 	}
+}
+
+// takeBack is giveUp for nothing. It tells whether a promise was broken.
+func (m *Machine) takeBack(w *want, r *remote) (broken bool) {
+	a := w.ask(r)
+	broken = a != nil && a.promised
 	w.note(r, m.now, silent)
-	if a := w.ask(r); a != nil {
-		a.vain++
-	}
+	w.ask(r).vain++
 	m.release(w, r)
 	m.requeue(w)
+	return broken
+}
+
+// breach charges a peer for a promise that it broke.
+func (m *Machine) breach(r *remote) {
+	r.credit--
+	m.do(Report{Peer: r.id, Fault: FaultPromise})
 }
 
 // stall takes all wants back from a silent peer and leaves it alone for a
@@ -85,8 +94,12 @@ func (m *Machine) stall(r *remote) {
 		m.do(Report{Peer: r.id, Fault: FaultStall})
 	}
 	r.window.size = windowStart
+	broken := false
 	for _, w := range slices.Clone(r.assigned) {
-		m.giveUp(w, r)
+		broken = m.takeBack(w, r) || broken
+	}
+	if broken { // once: it may only have many to serve, and its turn not come yet
+		m.breach(r)
 	}
 }
 
