@@ -47,7 +47,11 @@ const (
 	bannedMax     = 4096    // peers
 	savedMax      = 1 << 16 // CIDs of blocks that were stored lately
 	addrTime      = 10 * time.Minute
-	progressEvery = 20 * time.Millisecond // least time between two reports of a long message
+	progressEvery = 20 * time.Millisecond // least time between two reports of a long message that comes in
+	// pieceSize is how much of a message that goes out is written at a time, and
+	// servingEvery the least time between two reports of it.
+	pieceSize    = 64 << 10
+	servingEvery = 250 * time.Millisecond
 )
 
 // What a connection to a peer that delivered blocks is worth to the host.

@@ -103,6 +103,8 @@ func (r *remote) willExpect(entries []swap.Entry) {
 type lane struct {
 	turn chan struct{} // holds a token while nobody writes
 
+	moved func() // called after each piece that was written; may be nil
+
 	mu     sync.Mutex // guards the following fields
 	open   *stream
 	closed bool
@@ -110,7 +112,20 @@ type lane struct {
 
 type stream struct {
 	network.Stream
+	l *lane
 	w *wire.Writer
+}
+
+// Write writes in pieces, so that it is seen whether a long message goes on.
+func (s *stream) Write(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var m int
+		m, err = s.Stream.Write(p[n:min(len(p), n+pieceSize)])
+		if n += m; s.l.moved != nil {
+			s.l.moved()
+		}
+	}
+	return n, err
 }
 
 func newLane() *lane {
@@ -166,7 +181,7 @@ func (x *Exchange) write(ctx context.Context, p peer.ID, l *lane, m *wire.Messag
 		}
 		broken = true
 	}
-	s, err = x.openStream(ctx, p)
+	s, err = x.openStream(ctx, p, l)
 	if err == nil {
 		err = l.replace(s)
 	}
@@ -180,14 +195,16 @@ func (x *Exchange) write(ctx context.Context, p peer.ID, l *lane, m *wire.Messag
 	return broken, nil
 }
 
-func (x *Exchange) openStream(ctx context.Context, p peer.ID) (*stream, error) {
+func (x *Exchange) openStream(ctx context.Context, p peer.ID, l *lane) (*stream, error) {
 	ctx, cancel := context.WithTimeout(network.WithNoDial(ctx, "exchange"), openTime)
 	defer cancel()
 	s, err := x.host.NewStream(ctx, p, protocols...)
 	if err != nil {
 		return nil, err
 	}
-	return &stream{Stream: s, w: wire.NewWriter(s, string(s.Protocol()))}, nil
+	out := &stream{Stream: s, l: l}
+	out.w = wire.NewWriter(out, string(s.Protocol()))
+	return out, nil
 }
 
 func (x *Exchange) writeOn(ctx context.Context, s *stream, m *wire.Message, size int) error {
@@ -255,7 +272,7 @@ func (x *Exchange) serve(ctx context.Context, r *remote, a swap.Serve) {
 		e.Size += b.Size()
 	}
 	if len(m.Payloads) > 0 {
-		if err := x.writeBlocks(ctx, r, m, e.Size); err != nil {
+		if err := x.writeBlocks(ctx, r, m, e.Size, a.Seq); err != nil {
 			x.log.Debug("send blocks", "peer", a.Peer, "err", err)
 			e.Failed = true
 		}
@@ -263,12 +280,19 @@ func (x *Exchange) serve(ctx context.Context, r *remote, a swap.Serve) {
 	x.post(ctx, e)
 }
 
-func (x *Exchange) writeBlocks(ctx context.Context, r *remote, m *wire.Message, size int) error {
+func (x *Exchange) writeBlocks(ctx context.Context, r *remote, m *wire.Message, size int, seq uint64) error {
 	l, err := r.takeLane(ctx)
 	if err != nil {
 		return err
 	}
 	defer r.giveBack(l)
+	told := time.Now()
+	l.moved = func() {
+		if now := time.Now(); now.Sub(told) >= servingEvery {
+			told = now
+			x.post(ctx, swap.Serving{Peer: r.id, Seq: seq})
+		}
+	}
 	_, err = x.write(ctx, r.id, l, m, size)
 	return err
 }

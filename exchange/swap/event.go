@@ -67,6 +67,12 @@ type (
 		Peer           peer.ID
 		Failed, Broken bool
 	}
+	// Serving means that some of a Serve has been written, and not all. It comes each
+	// half second at least, as long as that is so.
+	Serving struct {
+		Peer peer.ID
+		Seq  uint64
+	}
 	// Served ends a Serve. Missing are blocks that turned out not to be there.
 	Served struct {
 		Peer    peer.ID
@@ -123,6 +129,7 @@ func (PeerDown) event()     {}
 func (Received) event()     {}
 func (Receiving) event()    {}
 func (Sent) event()         {}
+func (Serving) event()      {}
 func (Served) event()       {}
 func (Want) event()         {}
 func (Drop) event()         {}

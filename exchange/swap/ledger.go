@@ -21,9 +21,11 @@ const (
 
 // server is the other half of the machine: what peers want of us.
 type server struct {
-	owing map[cid.Cid][]*owed // by CID, oldest first
-	lines [2]line             // of peers with blocks to send: swift ones, slow ones
-	seq   uint64
+	owing  map[cid.Cid][]*owed // by CID, oldest first
+	lines  [2]line             // of peers with blocks to send: swift ones, slow ones
+	seq    uint64
+	slots  slots
+	copies copies
 }
 
 // line is a queue of peers, and what is being sent to those that were in it.
@@ -53,6 +55,7 @@ type ledger struct {
 	beside  int   // how many replies may be under way beside the first
 	line    int   // which it stands in: slow if its last reply took long to write
 	sent    int64 // bytes
+	quick   int   // bytes of the last replies, each of which was written in no time
 }
 
 // owed is one want of a peer.
@@ -84,13 +87,15 @@ type presence struct {
 type reply struct {
 	seq   uint64
 	begun time.Time
-	line  int // that it is accounted to
-	age   alarm
+	moved time.Time // when some of it was last known to have been written
+	line  int       // that it is accounted to
+	slot  bool      // it has one
+	old   alarm
 	size  int
 	sent  []*owed
 }
 
-func newLedger(r *remote) ledger { return ledger{wants: make(map[cid.Cid]*owed)} }
+func newLedger() ledger { return ledger{wants: make(map[cid.Cid]*owed)} }
 
 // wanted takes a wantlist.
 func (m *Machine) wanted(r *remote, e Received) {
@@ -271,7 +276,7 @@ func (m *Machine) forgetLedger(r *remote) {
 		m.settle(o)
 	}
 	for _, p := range r.ledger.replies {
-		m.finish(p)
+		m.finish(p, 0)
 	}
 	for i := range m.server.lines {
 		l := &m.server.lines[i]

@@ -102,7 +102,7 @@ func New(o Options) *Machine {
 		sessions: make(map[uint64]*session),
 		dials:    make(map[peer.ID]*dial),
 		searches: make(map[cid.Cid]*search),
-		server:   server{owing: make(map[cid.Cid][]*owed)},
+		server:   server{owing: make(map[cid.Cid][]*owed), slots: newSlots(), copies: make(copies)},
 	}
 }
 
@@ -148,6 +148,8 @@ func (m *Machine) handle(e Event) {
 		m.receiving(e)
 	case Sent:
 		m.sent(e)
+	case Serving:
+		m.serving(e)
 	case Served:
 		m.served(e)
 	case Want:

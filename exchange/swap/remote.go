@@ -84,7 +84,7 @@ func (m *Machine) peerUp(e PeerUp) {
 	r.window = window{size: windowStart, rtt: e.RTT}
 	r.check.fire = func() { m.checkDeadlines(r) }
 	r.flushAt.fire = func() { m.mail(r) }
-	r.ledger = newLedger(r)
+	r.ledger = newLedger()
 	m.peers[e.Peer] = r
 	m.order = append(m.order, r)
 	m.introduce(r)

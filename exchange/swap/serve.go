@@ -23,7 +23,14 @@ const (
 	repliesMax = 4
 	// slowTime is how long it takes to write a quantum to a slow peer.
 	slowTime = 100 * time.Millisecond
-	// stuckTime is how long a reply counts against what the swift may have.
+	// quickTime is how long it takes at most to write one to a peer that nobody has to
+	// wait for, as one on the same network: it needs no slot.
+	quickTime = 10 * time.Millisecond
+	// quickSize is how many bytes in a row must have been written so: a socket takes
+	// some of them at once, however slow the line.
+	quickSize = 1 << 20
+	// stuckTime is how long a reply counts against what the swift may have, and has a
+	// slot while nothing of it is written.
 	stuckTime = 2 * time.Second
 )
 
@@ -48,8 +55,12 @@ func (m *Machine) serve() {
 	for i := range m.server.lines {
 		line := &m.server.lines[i]
 		for len(line.active) > 0 && line.sending < m.o.ServingSizeMax/len(m.server.lines) {
-			r := line.active[0]
-			line.active = slices.Delete(line.active, 0, 1)
+			i := slices.IndexFunc(line.active, func(r *remote) bool { return m.server.slots.free() || !r.ledger.needsSlot() })
+			if i < 0 {
+				break
+			}
+			r := line.active[i]
+			line.active = slices.Delete(line.active, i, i+1)
 			l := &r.ledger
 			l.active = false
 			l.deficit += quantum
@@ -62,10 +73,17 @@ func (m *Machine) serve() {
 	}
 }
 
+// needsSlot tells whether the next reply to a peer may be in others' way.
+func (l *ledger) needsSlot() bool { return l.quick < quickSize && l.size > slotFree }
+
 // reply begins one reply with as much of the queue as the deficit allows.
 func (m *Machine) reply(r *remote) {
 	l := &r.ledger
-	p := &reply{begun: m.now, line: l.line}
+	p := &reply{begun: m.now, moved: m.now, line: l.line}
+	slot := l.needsSlot()
+	if slot && m.waiting() {
+		slices.SortStableFunc(l.queue, func(a, b *owed) int { return m.server.copies[a.cid] - m.server.copies[b.cid] })
+	}
 	var cids []cid.Cid
 	n := 0
 	for ; n < len(l.queue) && len(cids) < replyBlocksMax; n++ {
@@ -80,32 +98,78 @@ func (m *Machine) reply(r *remote) {
 		p.size += o.size
 		p.sent = append(p.sent, o)
 		cids = append(cids, o.cid)
+		m.server.copies.add(o.cid)
 		m.settle(o)
 	}
 	l.queue = slices.Delete(l.queue, 0, n)
 	if len(cids) == 0 {
 		return
 	}
+	if p.slot = slot && p.size > slotFree; p.slot {
+		m.server.slots.take()
+	}
 	m.server.seq++
 	p.seq = m.server.seq
-	p.age.fire = func() { m.grow(r, p) }
-	m.alarms.set(&p.age, m.now.Add(stuckTime))
+	p.old.fire = func() { m.age(r, p) }
+	m.alarms.set(&p.old, m.now.Add(stuckTime))
 	l.replies = append(l.replies, p)
 	m.server.lines[p.line].sending += p.size
 	m.do(Serve{Peer: r.id, Seq: p.seq, Cids: cids, Pending: l.size})
 }
 
-// grow takes a reply that is not getting anywhere off the account of the swift.
-func (m *Machine) grow(r *remote, p *reply) {
+// age takes a reply that has been under way for long off the account of the swift, and
+// its slot if it does not get anywhere.
+func (m *Machine) age(r *remote, p *reply) {
 	m.server.lines[p.line].sending -= p.size
 	p.line, r.ledger.line, r.ledger.beside = slow, slow, 0
 	m.server.lines[p.line].sending += p.size
+	due := p.moved.Add(stuckTime)
+	if end := p.begun.Add(slotTime(p.size)); end.Before(due) {
+		due = end
+	}
+	if p.slot && due.After(m.now) {
+		m.alarms.set(&p.old, due)
+		return
+	}
+	m.vacate(p, 0)
 }
 
-// finish ends the account of a reply.
-func (m *Machine) finish(p *reply) {
+func (m *Machine) serving(e Serving) {
+	if r := m.peers[e.Peer]; r != nil {
+		if p := r.ledger.reply(e.Seq); p != nil {
+			p.moved = m.now
+		}
+	}
+}
+
+// reply is that with the number, nil if it has ended, or was to an earlier connection.
+func (l *ledger) reply(seq uint64) *reply {
+	for _, p := range l.replies {
+		if p.seq == seq {
+			return p
+		}
+	}
+	return nil
+}
+
+// waiting tells whether another reply is to begin.
+func (m *Machine) waiting() bool {
+	return len(m.server.lines[swift].active)+len(m.server.lines[slow].active) > 0
+}
+
+// vacate gives the slot of a reply back, of which size bytes have gone.
+func (m *Machine) vacate(p *reply, size int) {
+	if p.slot {
+		p.slot = false
+		m.server.slots.release(m.now, size, m.waiting())
+	}
+}
+
+// finish ends the account of a reply, of which size bytes have gone.
+func (m *Machine) finish(p *reply, size int) {
 	m.server.lines[p.line].sending -= p.size
-	m.alarms.stop(&p.age)
+	m.alarms.stop(&p.old)
+	m.vacate(p, size)
 }
 
 func (m *Machine) served(e Served) {
@@ -114,15 +178,17 @@ func (m *Machine) served(e Served) {
 		return
 	}
 	l := &r.ledger
-	i := slices.IndexFunc(l.replies, func(p *reply) bool { return p.seq == e.Seq })
-	if i < 0 {
-		return // a reply to an earlier connection
+	p := l.reply(e.Seq)
+	if p == nil {
+		return
 	}
-	p := l.replies[i]
-	l.replies = slices.Delete(l.replies, i, i+1)
-	m.finish(p)
-	quanta := time.Duration(max(1, (p.size+quantum-1)/quantum))
-	if m.now.Sub(p.begun) > quanta*slowTime {
+	l.replies = slices.DeleteFunc(l.replies, func(o *reply) bool { return o == p })
+	m.finish(p, e.Size)
+	took, quanta := m.now.Sub(p.begun), time.Duration(max(1, (p.size+quantum-1)/quantum))
+	if l.quick += p.size; took > quanta*quickTime {
+		l.quick = 0
+	}
+	if took > quanta*slowTime {
 		l.line, l.beside = slow, (l.beside+1)/2
 	} else {
 		l.line, l.beside = swift, min(l.beside+1, repliesMax-1)

@@ -516,3 +516,39 @@ func lastSend(t *testing.T, sent swap.Sent, dropped int) (last swap.Send) {
 	}
 	return last
 }
+
+// TestCrowd: a seed whose uplink is no better than that of those who ask serves few at a
+// time, and each another block, so that they can serve each other.
+func TestCrowd(t *testing.T) {
+	s := newSim(t, 3)
+	s.check = false
+	const peers, size = 24, 256 << 10
+	seed := s.node(50*ms, 10*mbps, false)
+	cids := s.blocks(32, size, seed)
+	crowd := []*node{seed}
+	for range peers {
+		n := s.node(50*ms, 10*mbps, false)
+		for _, o := range crowd {
+			s.connect(n, o)
+		}
+		crowd = append(crowd, n)
+	}
+	began := s.now
+	for _, n := range crowd[1:] {
+		n.want(1, cids...)
+	}
+	dups := int64(0)
+	for _, n := range crowd[1:] {
+		s.run(10*time.Minute, n.done)
+		s.took(n, began)
+		dups += n.m.Stats().DupBytes
+	}
+	all := float64(len(cids) * size)
+	bound := time.Duration(all / (10 * mbps) * float64(time.Second))
+	copies := float64(seed.m.Stats().BytesOut) / all
+	share := float64(dups) / all / peers
+	// All at once, it is 19 times the bound, 19 copies, and 92 %.
+	if s.now.Sub(began) > 3*bound || copies > 3 || share > 0.5 {
+		t.Errorf("took %v, the bound being %v; %.1f copies from the seed, %.1f %% twice", s.now.Sub(began), bound, copies, 100*share)
+	}
+}

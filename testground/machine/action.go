@@ -57,7 +57,7 @@ func (x *Exchange) send(a swap.Send) {
 	x.sending[a.Peer] = true
 	e := swap.Received{Full: a.Full, Entries: a.Entries, Haves: a.Haves, DontHaves: a.DontHaves}
 	size := messageSize + entrySize*(len(a.Entries)+len(a.Haves)+len(a.DontHaves))
-	x.p.Send(a.Peer, Control, size, e, func(ok bool) {
+	x.p.Send(a.Peer, Control, size, e, nil, func(ok bool) {
 		if x.sending[a.Peer] {
 			delete(x.sending, a.Peer)
 			x.step(swap.Sent{Peer: a.Peer, Failed: !ok})
@@ -102,7 +102,9 @@ func (x *Exchange) serve(a swap.Serve) {
 		x.p.Do(func() { x.step(e) })
 		return
 	}
-	x.p.Send(a.Peer, Data, messageSize+e.Size+entrySize*len(m.Blocks)/4, m, func(ok bool) {
+	x.p.Send(a.Peer, Data, messageSize+e.Size+entrySize*len(m.Blocks)/4, m, func() {
+		x.step(swap.Serving{Peer: a.Peer, Seq: a.Seq})
+	}, func(ok bool) {
 		e.Failed = !ok
 		x.step(e)
 	})

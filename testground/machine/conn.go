@@ -40,6 +40,8 @@ type message struct {
 	left, arrived int // bytes of it
 	told          int // bytes of it of which the receiver was told
 	toldAt        time.Duration
+	leftAt        time.Duration // when the sender was told last that it leaves
+	leaves        func()
 	done          func(ok bool)
 	dropped       bool
 }
@@ -53,6 +55,9 @@ type packet struct {
 
 // arrivingEvery is the least time between two Arriving of a message.
 const arrivingEvery = 20 * time.Millisecond
+
+// leavingEvery is the least time between two times that the sender of a message hears of it.
+const leavingEvery = 250 * time.Millisecond
 
 const (
 	dialTime = 15 * time.Second // after which a dial that nobody answers is given up
@@ -171,10 +176,11 @@ func (p *Peer) Dial(id peer.ID, done func(ok bool)) {
 	})
 }
 
-// Send sends a message of that many bytes. done, which may be nil, hears when it has
-// left, or that it will not.
-func (p *Peer) Send(id peer.ID, l Lane, size int, content any, done func(ok bool)) {
-	m := &message{content: content, size: max(size, 1), done: done}
+// Send sends a message of that many bytes. leaves hears each leavingEvery, but not more
+// often, that some of it has left, and done that all of it has, or that it will not.
+// Both may be nil.
+func (p *Peer) Send(id peer.ID, l Lane, size int, content any, leaves func(), done func(ok bool)) {
+	m := &message{content: content, size: max(size, 1), leftAt: p.w.now, leaves: leaves, done: done}
 	to := p.w.byID[id]
 	e := p.ends[to]
 	if to == nil || e == nil {

@@ -179,7 +179,7 @@ func (x *Exchange) receive(e swap.Received) {
 		}
 	}
 	if size += entrySize * len(reply.Haves); size > 0 {
-		x.p.Send(e.Peer, Data, size, reply, nil)
+		x.p.Send(e.Peer, Data, size, reply, nil, nil)
 	}
 	if x.manner != Honest {
 		e.Entries, e.Full = nil, false

@@ -60,6 +60,9 @@ func (p *Peer) left(k *packet) {
 		l.queue[0] = nil
 		l.queue = l.queue[1:]
 		p.report(m, true)
+	} else if m.leaves != nil && p.w.now-m.leftAt >= leavingEvery {
+		m.leftAt = p.w.now
+		p.Do(m.leaves)
 	}
 	p.w.forward(k)
 	p.offer(l)
