@@ -13,7 +13,7 @@ func (m *Machine) Invariants() error {
 			return fmt.Errorf("want %s: %w", w.cid, err)
 		}
 	}
-	sending, owing := 0, 0
+	sending, owing, slots := 0, 0, 0
 	for _, r := range m.order {
 		if err := m.checkRemote(r); err != nil {
 			return fmt.Errorf("peer %s: %w", r.id, err)
@@ -25,6 +25,7 @@ func (m *Machine) Invariants() error {
 		for _, p := range r.ledger.replies {
 			sending += p.size
 		}
+		slots += r.ledger.slots()
 	}
 	for _, list := range m.server.owing {
 		owing -= len(list)
@@ -34,6 +35,8 @@ func (m *Machine) Invariants() error {
 		return fmt.Errorf("5: the index of what is owed is off by %d", owing)
 	case sending != m.server.lines[swift].sending+m.server.lines[slow].sending:
 		return fmt.Errorf("7: %d bytes are being sent, not what is accounted for", sending)
+	case slots != m.server.slots.busy:
+		return fmt.Errorf("7: %d slots are taken, %d are accounted for", slots, m.server.slots.busy)
 	case len(m.order) != len(m.peers):
 		return fmt.Errorf("7: %d peers are in order, %d are known", len(m.order), len(m.peers))
 	}

@@ -55,7 +55,7 @@ func (m *Machine) serve() {
 	for i := range m.server.lines {
 		line := &m.server.lines[i]
 		for len(line.active) > 0 && line.sending < m.o.ServingSizeMax/len(m.server.lines) {
-			i := slices.IndexFunc(line.active, func(r *remote) bool { return m.server.slots.free() || !r.ledger.needsSlot() })
+			i := slices.IndexFunc(line.active, m.mayReply)
 			if i < 0 {
 				break
 			}
@@ -76,12 +76,29 @@ func (m *Machine) serve() {
 // needsSlot tells whether the next reply to a peer may be in others' way.
 func (l *ledger) needsSlot() bool { return l.quick < quickSize && l.size > slotFree }
 
+// mayReply tells whether a reply to the peer may begin now. Slots are for those that are
+// in each other's way: a peer that is alone needs none.
+func (m *Machine) mayReply(r *remote) bool {
+	slots := &m.server.slots
+	return slots.free() || !r.ledger.needsSlot() || slots.busy == r.ledger.slots() && m.inLine() == 1
+}
+
+// slots is how many the peer has.
+func (l *ledger) slots() (n int) {
+	for _, p := range l.replies {
+		if p.slot {
+			n++
+		}
+	}
+	return n
+}
+
 // reply begins one reply with as much of the queue as the deficit allows.
 func (m *Machine) reply(r *remote) {
 	l := &r.ledger
 	p := &reply{begun: m.now, moved: m.now, line: l.line}
 	slot := l.needsSlot()
-	if slot && m.waiting() {
+	if slot && m.inLine() > 0 {
 		slices.SortStableFunc(l.queue, func(a, b *owed) int { return m.server.copies[a.cid] - m.server.copies[b.cid] })
 	}
 	var cids []cid.Cid
@@ -152,16 +169,16 @@ func (l *ledger) reply(seq uint64) *reply {
 	return nil
 }
 
-// waiting tells whether another reply is to begin.
-func (m *Machine) waiting() bool {
-	return len(m.server.lines[swift].active)+len(m.server.lines[slow].active) > 0
+// inLine is how many peers wait for a reply to begin.
+func (m *Machine) inLine() int {
+	return len(m.server.lines[swift].active) + len(m.server.lines[slow].active)
 }
 
 // vacate gives the slot of a reply back, of which size bytes have gone.
 func (m *Machine) vacate(p *reply, size int) {
 	if p.slot {
 		p.slot = false
-		m.server.slots.release(m.now, size, m.waiting())
+		m.server.slots.release(m.now, size, m.inLine() > 0)
 	}
 }
 
