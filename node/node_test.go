@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,7 +26,9 @@ import (
 
 func online(t *testing.T, o node.Options) *node.Node {
 	t.Helper()
-	o.Listen = []string{"/ip4/127.0.0.1/tcp/0"}
+	if o.Listen == nil {
+		o.Listen = []string{"/ip4/127.0.0.1/tcp/0"}
+	}
 	o.NoMDNS = true
 	if o.Network == "" {
 		o.Network = "test"
@@ -60,6 +63,25 @@ func read(t *testing.T, ctx context.Context, n *node.Node, root cid.Cid) []byte 
 		t.Fatal(err)
 	}
 	return got
+}
+
+// That a dial has just failed does not keep anybody from dialling again.
+func TestConnectAgain(t *testing.T) {
+	o := node.Options{Repo: t.TempDir()}
+	first := online(t, o)
+	addr := first.Addrs()[0]
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n := online(t, node.Options{})
+	if err := n.Connect(t.Context(), addr); err == nil {
+		t.Fatal("connects to nobody")
+	}
+	o.Listen = []string{strings.TrimSuffix(addr, "/p2p/"+first.ID().String())}
+	online(t, o)
+	if err := n.Connect(t.Context(), addr); err != nil {
+		t.Error(err)
+	}
 }
 
 // One that does not know the owner finds it through the DHT.

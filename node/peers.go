@@ -12,6 +12,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/p2pnode/p2pnode/gossip"
@@ -53,6 +54,11 @@ func (n *Node) Connect(ctx context.Context, addr string) error {
 	ai, err := parseAddr(addr)
 	if err != nil {
 		return err
+	}
+	// That a dial of our own failed a moment ago, or met one from there, is no answer to
+	// somebody who asks for one now.
+	if s, ok := n.host.Network().(*swarm.Swarm); ok {
+		s.Backoff().Clear(ai.ID)
 	}
 	if err := n.host.Connect(ctx, ai); err != nil {
 		return fmt.Errorf("connect to %s: %w", addr, err)
