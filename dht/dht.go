@@ -154,9 +154,11 @@ func (d *DHT) Run(ctx context.Context) error {
 	d.gate.open(c)
 	d.fresh.clear() // the backlog, read from the journal, begins with it
 
+	done, _ := d.journal.sizes()
+	sweep := func(ctx context.Context, c *core) { d.sweep(ctx, c, done == 0) }
 	var tasks sync.WaitGroup
 	for _, task := range []func(context.Context, *core){
-		d.join, d.refresh, d.watchPeers, d.saveTable, d.provideFresh, d.provideBacklog, d.sweep,
+		d.join, d.refresh, d.watchPeers, d.saveTable, d.provideFresh, d.provideBacklog, sweep,
 	} {
 		tasks.Go(func() { task(ctx, c) })
 	}

@@ -75,8 +75,8 @@ func (d *DHT) awaitRefresh(ctx context.Context, wait time.Duration) (wanted bool
 	return true
 }
 
-// refreshTable looks up the node's neighbours, then something in each bucket that no
-// lookup has touched of late.
+// refreshTable looks up the node's neighbours, then something in each bucket that has
+// room and that no lookup has touched of late.
 func (d *DHT) refreshTable(ctx context.Context, c *core) error {
 	if err := d.refreshNeighbours(ctx, c); err != nil {
 		return err
@@ -89,6 +89,10 @@ func (d *DHT) refreshTable(ctx context.Context, c *core) error {
 		key, err := table.GenRandPeerID(uint(cpl))
 		if err != nil {
 			return fmt.Errorf("refresh bucket %d: %w", cpl, err)
+		}
+		if table.NPeersForCpl(uint(cpl)) >= amino.DefaultBucketSize { // no room for whom a lookup would meet
+			table.ResetCplRefreshedAtForID(kbucket.ConvertPeerID(key), time.Now())
+			continue
 		}
 		// If a peer is met while there are few, neighbours are of more use.
 		for d.awaitRefresh(ctx, jitter(bucketPause)) {

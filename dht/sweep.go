@@ -20,6 +20,9 @@ const (
 	// process that lives shortly does not begin one. Nothing is lost: the sweep
 	// keeps its schedule on disk.
 	sweepDelay = time.Minute
+	// sweepDelayFresh is the same for one that has nothing to send again for hours. The
+	// reprovider begins with lookups, to know the size of the network; joining comes first.
+	sweepDelayFresh = 10 * time.Minute
 	// sweepConnsMax is how many connections one worker may open.
 	sweepConnsMax = 10
 )
@@ -36,8 +39,15 @@ type scheduler interface {
 // provide of a key is not left to it: its queue of new keys lives in memory, is
 // cleared when the node was offline for long, and is saved only by a clean
 // stop, so a crash would leave keys unprovided for a day.
-func (d *DHT) sweep(ctx context.Context, c *core) {
-	delay := time.NewTimer(min(sweepDelay, d.o.ReprovideInterval))
+//
+// fresh says that nothing was provided before this run: then nothing is overdue, and the
+// cycle begins without the reprovide of everything that the reprovider begins with.
+func (d *DHT) sweep(ctx context.Context, c *core, fresh bool) {
+	wait := sweepDelay
+	if fresh {
+		wait = sweepDelayFresh
+	}
+	delay := time.NewTimer(min(wait, d.o.ReprovideInterval))
 	defer delay.Stop()
 	select {
 	case <-ctx.Done():
@@ -50,7 +60,7 @@ func (d *DHT) sweep(ctx context.Context, c *core) {
 	case <-d.journal.used:
 	}
 	router := &prompt{core: c}
-	s, err := d.startSweeper(router)
+	s, err := d.startSweeper(router, fresh)
 	if err != nil {
 		// Providing new CIDs and finding go on; what was provided before expires.
 		d.log.Error("start reprovider", "error", err)
@@ -65,7 +75,7 @@ func (d *DHT) sweep(ctx context.Context, c *core) {
 	}
 }
 
-func (d *DHT) startSweeper(c *prompt) (*provider.SweepingProvider, error) {
+func (d *DHT) startSweeper(c *prompt, fresh bool) (*provider.SweepingProvider, error) {
 	return provider.New(
 		provider.WithHost(d.host),
 		provider.WithRouter(c),
@@ -77,6 +87,7 @@ func (d *DHT) startSweeper(c *prompt) (*provider.SweepingProvider, error) {
 		provider.WithKeystore(journalKeys{d.journal}),
 		provider.WithDatastore(d.sweepData),
 		provider.WithReprovideInterval(d.o.ReprovideInterval),
+		provider.WithSkipBootstrapReprovide(fresh),
 		provider.WithReplicationFactor(replicas),
 		provider.WithMaxWorkers(sweepWorkers),
 		provider.WithDedicatedPeriodicWorkers(1),

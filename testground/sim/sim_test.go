@@ -65,6 +65,28 @@ func TestFind(t *testing.T) {
 	})
 }
 
+// TestProvideOnce: a record is sent to those who are to keep it, and then not again for
+// a long time.
+func TestProvideOnce(t *testing.T) {
+	inNetwork(t, 30, func(t *testing.T, n *sim.Network) {
+		start(t, n)
+		time.Sleep(10 * time.Second)
+		if _, err := n.Peers()[0].Node().Add(t.Context(), strings.NewReader("hello"), node.AddOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Minute)
+		sent := 0
+		for _, m := range n.Messages() {
+			if m.Type == "ADD_PROVIDER" {
+				sent += int(m.Count)
+			}
+		}
+		if sent < 15 || sent > 20 {
+			t.Errorf("%d records are sent, to 20 peers", sent)
+		}
+	})
+}
+
 // TestCrash: a peer that crashes and comes back has what it had.
 func TestCrash(t *testing.T) {
 	inNetwork(t, 10, func(t *testing.T, n *sim.Network) {
