@@ -26,12 +26,13 @@ const lanesMax = 4
 type remote struct {
 	id      peer.ID
 	control *lane
-	data    [lanesMax]*lane
-	slots   chan struct{} // a token for each lane in idle
+	slots   chan struct{} // a token for each lane of data that nobody writes on
 	valued  bool          // by the connection manager; touched by the loop only
 
-	mu     sync.Mutex               // guards the following fields
-	idle   []*lane                  // of data; the last was used last
+	mu     sync.Mutex // guards the following fields
+	data   []*lane    // made when they are needed: most peers get no blocks
+	idle   []*lane    // of data; the last was used last
+	closed bool
 	expect map[cid.Prefix]time.Time // kinds of CID that were asked for, and until when they are worth hashing
 }
 
@@ -40,9 +41,8 @@ func newRemote(p peer.ID) *remote {
 		id: p, control: newLane(), slots: make(chan struct{}, lanesMax),
 		expect: make(map[cid.Prefix]time.Time),
 	}
-	for i := range r.data {
-		r.data[i] = newLane()
-		r.giveBack(r.data[i])
+	for range lanesMax {
+		r.slots <- struct{}{}
 	}
 	return r
 }
@@ -50,6 +50,9 @@ func newRemote(p peer.ID) *remote {
 // close ends the streams. Writes under way fail.
 func (r *remote) close() {
 	r.control.close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
 	for _, l := range r.data {
 		l.close()
 	}
@@ -65,8 +68,14 @@ func (r *remote) takeLane(ctx context.Context) (*lane, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	l := r.idle[len(r.idle)-1]
-	r.idle = r.idle[:len(r.idle)-1]
+	if n := len(r.idle); n > 0 {
+		l := r.idle[n-1]
+		r.idle = r.idle[:n-1]
+		return l, nil
+	}
+	l := newLane()
+	l.closed = r.closed
+	r.data = append(r.data, l)
 	return l, nil
 }
 

@@ -56,6 +56,24 @@ func (j job) estimateMB() float64 {
 	return baseMB + n*(each+heldMB)
 }
 
+// A run that has taken more than memoryTimes as much as was estimated, and memoryMore, has
+// peers that keep what they should not: memory per peer is bounded.
+const (
+	memoryTimes = 3
+	memoryMore  = 200 // MB
+)
+
+// checkMemory fails a run whose peers have taken too much.
+func (j job) checkMemory(peakMB float64) error {
+	if j.procs || versions()["race detector"] != "" {
+		return nil // of which the memory is elsewhere, or the detector's
+	}
+	if most := memoryTimes*j.estimateMB() + memoryMore; peakMB > most {
+		return fmt.Errorf("%d peers took %.0f MB, %.1f MB each, and may take %.0f MB", j.peers, peakMB, peakMB/float64(j.peers), most)
+	}
+	return nil
+}
+
 // admit says what a job is about to take, and refuses it if there is less.
 func (c cli) admit(j job, o outputs, atOnce int) error {
 	available := availableMB()

@@ -97,6 +97,8 @@ func (c cli) runOne(ctx context.Context, j job, o outputs) error {
 	fmt.Fprintf(c.out, "%s, %d peers, seed %d: %.0f s of the network in %.1f s (%.1f×), %.1f CPU s, %.0f MB\n\n",
 		run.Scenario, run.Peers, run.Seed, run.TimeS, run.WallS, run.TimeS/max(run.WallS, 0.001), run.CPUS, run.PeakMB)
 	err := measure.WriteTable(c.out, run.Measures)
+	fmt.Fprintln(c.out)
+	err = errors.Join(err, run.Values.WriteBounds(c.out))
 	c.messages(run.Messages)
 	if run.Exact && run.Hash != "" {
 		fmt.Fprintln(c.out, "\nhash", run.Hash)

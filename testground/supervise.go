@@ -49,6 +49,9 @@ func (c cli) supervised(ctx context.Context, j job, show *progress) (run report.
 		run.Result, run.Error = measure.Failed, s.end.Error
 	default:
 		run.Result = measure.Passed
+		if err := j.checkMemory(run.PeakMB); err != nil {
+			run.Result, run.Error = measure.Failed, err.Error()
+		}
 	}
 	return run, trace
 }
@@ -87,7 +90,7 @@ func (s *supervisor) watch(ctx context.Context, args []string, exact bool) (trac
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), "GODEBUG="+withDebug("tracebacklabels=1"))
+	cmd.Env = append(os.Environ(), "GODEBUG="+withDebug("tracebacklabels=1,adaptivestackstart=0"))
 	if exact {
 		cmd.Env = det.Environ(cmd.Env)
 	}

@@ -17,6 +17,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -126,6 +127,41 @@ func (r *Recorder) Summaries() []Summary {
 		all = append(all, r.Summarize(name))
 	}
 	return all
+}
+
+// sharesMax is of how many different values it is told how often they are.
+const sharesMax = 24
+
+// Shares tells how often each value of a series is, if they are few whole numbers; nil
+// if not.
+func (r *Recorder) Shares(name string) map[float64]float64 {
+	points := r.Points(name)
+	shares := make(map[float64]float64)
+	for _, p := range points {
+		shares[p.Value] += 1 / float64(len(points))
+		if p.Value != math.Trunc(p.Value) || len(shares) > sharesMax {
+			return nil
+		}
+	}
+	return shares
+}
+
+// WriteBounds writes for people what theory says of series, and beside it how often each
+// value is of those that are few whole numbers.
+func (r *Recorder) WriteBounds(w io.Writer) error {
+	var err error
+	for _, b := range r.Bounds() {
+		var parts []string
+		shares := r.Shares(b.Series)
+		for _, v := range slices.Sorted(maps.Keys(shares)) {
+			parts = append(parts, fmt.Sprintf("%g %.1f %%", v, 100*shares[v]))
+		}
+		parts = append(parts, fmt.Sprintf("%s is %.3g", b.Label, b.Value))
+		if _, e := fmt.Fprintf(w, "%s: %s\n", b.Series, strings.Join(parts, ", ")); err == nil {
+			err = e
+		}
+	}
+	return err
 }
 
 // columns are those of the CSV.

@@ -43,3 +43,26 @@ func TestCSV(t *testing.T) {
 		t.Errorf("got %q, %v", table.String(), err)
 	}
 }
+
+func TestShares(t *testing.T) {
+	r := measure.New()
+	for _, v := range []float64{1, 2, 2, 3} {
+		r.Add("hops", 0, 0, v)
+		r.Add("time_s", 0, 0, v/2)
+	}
+	for v := range 40 {
+		r.Add("many", 0, 0, float64(v))
+	}
+	if got := r.Shares("hops"); len(got) != 3 || got[2] != 0.5 {
+		t.Errorf("got %v", got)
+	}
+	if r.Shares("time_s") != nil || r.Shares("many") != nil {
+		t.Error("tells shares of what is not few whole numbers")
+	}
+	r.AddBound(measure.Bound{Series: "hops", Label: "theory", Value: 1.5})
+	r.AddBound(measure.Bound{Series: "time_s", Label: "the line", Value: 0.25})
+	var text strings.Builder
+	if err := r.WriteBounds(&text); err != nil || text.String() != "hops: 1 25.0 %, 2 50.0 %, 3 25.0 %, theory is 1.5\ntime_s: the line is 0.25\n" {
+		t.Errorf("got %q, %v", text.String(), err)
+	}
+}

@@ -106,10 +106,8 @@ func drawHistogram(name string, runs []Run) (figure, error) {
 	shares := make([]map[float64]float64, len(runs))
 	all := make(map[float64]bool)
 	for i, r := range runs {
-		shares[i] = make(map[float64]float64)
-		values := valuesOf(r.Values.Points(name))
-		for _, v := range values {
-			shares[i][v] += 1 / float64(len(values))
+		shares[i] = r.Values.Shares(name)
+		for v := range shares[i] {
 			all[v] = true
 		}
 	}

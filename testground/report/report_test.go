@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"gonum.org/v1/plot/plotter"
+
 	"github.com/p2pnode/p2pnode/testground/measure"
 	"github.com/p2pnode/p2pnode/testground/report"
 )
@@ -213,3 +215,26 @@ var errFull = errors.New("full")
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errFull }
+
+// TestCurves: a picture that stands alone, of what there is.
+func TestCurves(t *testing.T) {
+	line := plotter.XYs{{X: 50, Y: 0.002}, {X: 2000, Y: 3}}
+	c := report.Curves{X: "peers", Labels: []string{"a", "<b>"}, Panels: []report.Panel{
+		{Title: "one & all", Lines: []plotter.XYs{line, line[:1]}}, {Title: "none", Lines: []plotter.XYs{line, nil}},
+	}}
+	var picture bytes.Buffer
+	if err := report.WriteCurves(&picture, c); err != nil {
+		t.Fatal(err)
+	}
+	if e := wellFormed(t, picture.Bytes()); e["svg"] != 1 || e["style"] != 1 || e["path"] < 10 {
+		t.Errorf("got %v", e)
+	}
+	for _, part := range []string{"one &amp; all", "&lt;b&gt;", "--c1:"} {
+		if !strings.Contains(picture.String(), part) {
+			t.Errorf("no %q in it", part)
+		}
+	}
+	if err := report.WriteCurves(full{}, c); !errors.Is(err, errFull) {
+		t.Errorf("got %v", err)
+	}
+}

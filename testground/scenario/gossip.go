@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/p2pnode/p2pnode/testground/measure"
 	"github.com/p2pnode/p2pnode/testground/sim"
 )
 
@@ -31,27 +33,12 @@ var gossip = Scenario{
 
 func runGossip(ctx context.Context, r *Run) error {
 	degree, messages, size := r.Int("degree"), r.Int("messages"), r.Int("size")
-	if err := r.Populate(); err != nil {
-		return err
-	}
-	peers := r.Net.Peers()
-	r.Net.Warm(peers)
-	if err := r.Start(ctx, peers); err != nil {
-		return err
-	}
-	if err := r.Net.Connect(ctx, r.Net.Regular(peers, degree)); err != nil {
-		return err
-	}
 	g := &spread{r: r, sent: make(map[int]time.Time), hops: make(map[int]map[peer.ID]int)}
-	publish := make([]func(context.Context, []byte) error, len(peers))
-	err := sim.Each(ctx, peers, func(_ context.Context, p *sim.Peer) (err error) {
-		hear := func(data []byte, via peer.ID) { g.heard(p, data, via) }
-		publish[p.Number()], err = running[speaker](p).Listen("news", hear)
-		return err
-	})
+	publish, err := r.listeners(ctx, degree, g.heard)
 	if err != nil {
 		return err
 	}
+	peers := r.Net.Peers()
 	time.Sleep(meshTime)
 	r.Logf("%d peers listen", len(peers))
 	before := r.sent(isGossip)
@@ -63,8 +50,31 @@ func runGossip(ctx context.Context, r *Run) error {
 		time.Sleep(time.Second)
 	}
 	time.Sleep(spreadTimeMax)
+	g.theory()
 	g.measure(before, messages*(len(peers)-1), size)
 	return g.check(messages, len(peers))
+}
+
+// listeners starts all peers, connects each to degree others at least, and has them
+// listen to one topic. publish is what each says there.
+func (r *Run) listeners(ctx context.Context, degree int, heard func(p *sim.Peer, data []byte, via peer.ID)) (publish []func(context.Context, []byte) error, err error) {
+	if err := r.Populate(); err != nil {
+		return nil, err
+	}
+	peers := r.Net.Peers()
+	r.Net.Warm(peers)
+	if err := r.Start(ctx, peers); err != nil {
+		return nil, err
+	}
+	if err := r.Net.Connect(ctx, r.Net.Regular(peers, degree)); err != nil {
+		return nil, err
+	}
+	publish = make([]func(context.Context, []byte) error, len(peers))
+	return publish, sim.Each(ctx, peers, func(_ context.Context, p *sim.Peer) (err error) {
+		hear := func(data []byte, via peer.ID) { heard(p, data, via) }
+		publish[p.Number()], err = running[speaker](p).Listen("news", hear)
+		return err
+	})
 }
 
 // spread follows messages.
@@ -120,6 +130,26 @@ func (g *spread) measure(before sim.Bytes, deliveries, size int) {
 	g.r.Measure.Add("sent_copies_per_delivery", at, -1, float64(now.Out-before.Out)/float64(max(size, 1))/n)
 	g.r.Measure.Add("duplicates_per_delivery", at, -1, float64(again)/n)
 	g.r.Measure.Add("messages_per_delivery", at, -1, float64(now.Writes-before.Writes)/n)
+}
+
+// fanout is to how many peers each passes a message on at once: the degree of gossipsub's
+// mesh.
+const fanout = 6
+
+// theory notes what is expected if each passes a message on to fanout others, who have
+// not heard it, and takes one way to each.
+func (g *spread) theory() {
+	peers := g.r.Net.Peers()
+	hops := math.Log(float64(len(peers))) / math.Log(fanout)
+	var way time.Duration
+	for i, p := range peers {
+		for k := range fanout {
+			way += sim.Regions(p, peers[(i+k*k+1)%len(peers)]) / time.Duration(fanout*len(peers))
+		}
+	}
+	way += g.r.Duration("jitter")
+	g.r.Measure.AddBound(measure.Bound{Series: "hops", Label: fmt.Sprintf("log%d N", fanout), Value: hops})
+	g.r.Measure.AddBound(measure.Bound{Series: "delivery_time_s", Label: fmt.Sprintf("log%d N mean ways", fanout), Value: hops * way.Seconds()})
 }
 
 // check fails unless everyone has heard everything.

@@ -65,7 +65,7 @@ var lineParams = []Param{
 
 // All lists the scenarios.
 func All() []Scenario {
-	return []Scenario{bootstrap, churn, flashCrowd, freeRide, gossip, mixedFaults, nat, partition, region, restart, slow}
+	return []Scenario{bootstrap, churn, flashCrowd, freeRide, gossip, idle, mixedFaults, nat, partition, region, restart, slow}
 }
 
 // Find returns the scenario of that name, or an error that names the nearest.

@@ -46,7 +46,7 @@ func (s *stream) Write(p []byte) (int, error) {
 		p = nil
 		s.advance()
 	}
-	if s.dead {
+	if s.dead || len(s.pending) == 0 { // most streams are idle most of the time
 		s.pending = nil
 	}
 	return n, nil
