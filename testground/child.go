@@ -31,13 +31,6 @@ const (
 	// network's time.
 	graceTime = 10 * time.Minute
 
-	// gcPercent trades time for memory, by which networks are limited: a tenth for a
-	// tenth, against Go's own 100. Of those that take gcLargeMB or more, a third for a
-	// third.
-	gcPercent      = 75
-	gcLargePercent = 20
-	gcLargeMB      = 6000
-
 	tickTime = time.Second            // of the network
 	tellTime = 100 * time.Millisecond // of the clock
 	// settledTime is how long all peers have run when the first picture is taken.
@@ -76,13 +69,6 @@ func child(t *testing.T, args []string, out, errs io.Writer) int {
 		synctest.Test(t, run)
 	}
 	return exitOK
-}
-
-func (j job) gcPercent() int {
-	if !j.onMachines() && j.estimateMB() >= gcLargeMB {
-		return gcLargePercent
-	}
-	return gcPercent
 }
 
 // startProfile begins the CPU profile that the job asks for, if it does.

@@ -253,8 +253,8 @@ func TestMemory(t *testing.T) {
 		peers      int
 		measuredMB float64
 	}{
-		{"bootstrap", 25, 108}, {"bootstrap", 50, 279}, {"bootstrap", 100, 863}, {"bootstrap", 200, 2689}, {"bootstrap", 300, 3301},
-		{"gossip", 25, 88}, {"gossip", 100, 428}, {"gossip", 200, 883}, {"slow-peers", 46, 930}, {"flash-crowd", 48, 873},
+		{"bootstrap", 100, 556}, {"bootstrap", 300, 1825}, {"bootstrap", 1000, 4162},
+		{"gossip", 50, 227}, {"gossip", 100, 375}, {"gossip", 200, 769}, {"gossip", 500, 1960}, {"slow-peers", 46, 930}, {"flash-crowd", 48, 873},
 	} {
 		if got := estimate(m.name, m.peers); got < m.measuredMB*0.8 || got > m.measuredMB*1.6 {
 			t.Errorf("%d peers of %s take %.0f MB, estimated %.0f MB", m.peers, m.name, m.measuredMB, got)

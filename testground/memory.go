@@ -14,7 +14,7 @@ const (
 	baseMB     = 50
 	peerMB     = 1.5
 	connMB     = 0.073
-	connsMany  = 160 // where all look for all, and so meet
+	connsMany  = 70  // where all look for all, and so meet
 	connsFew   = 40  // elsewhere
 	quicTimes  = 2.2 // as much for each peer and connection that is real QUIC
 	copies     = 2   // of what each peer holds: it, and what is not collected yet
@@ -33,6 +33,11 @@ func (j job) estimateMB() float64 {
 	if j.procs {
 		return baseMB + float64(j.peers)*daemonMB
 	}
+	return j.nodesMB() * float64(100+j.gcPercent()) / (100 + gcPercent)
+}
+
+// nodesMB is how much whole nodes take, with gcPercent.
+func (j job) nodesMB() float64 {
 	conns, heldMB := connsFew, 0.0
 	for _, p := range j.scenario.AllParams() {
 		v := p.Default
@@ -54,6 +59,22 @@ func (j job) estimateMB() float64 {
 		each *= quicTimes
 	}
 	return baseMB + n*(each+heldMB)
+}
+
+// Networks that would take gcLargeMB or more have their garbage collected sooner, which
+// trades time for memory.
+const (
+	gcPercent      = 75 // not Go's own 100: a tenth for a tenth
+	gcLargePercent = 20 // a third for a third
+	gcLargeMB      = 4000
+)
+
+// gcPercent is after how much garbage it is collected.
+func (j job) gcPercent() int {
+	if !j.onMachines() && !j.procs && j.nodesMB() >= gcLargeMB {
+		return gcLargePercent
+	}
+	return gcPercent
 }
 
 // A run that has taken more than memoryTimes as much as was estimated, and memoryMore, has
