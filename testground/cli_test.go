@@ -264,7 +264,7 @@ func TestMemory(t *testing.T) {
 		name       string
 		peers      int
 		measuredMB float64
-	}{{"bootstrap", 50, 648}, {"bootstrap", 100, 1992}, {"gossip", 50, 362}, {"gossip", 100, 671}} {
+	}{{"bootstrap", 50, 408}, {"bootstrap", 100, 1227}, {"gossip", 50, 362}, {"gossip", 100, 671}} {
 		if got := estimateOver("quic", m.name, m.peers); got < m.measuredMB*0.8 || got > m.measuredMB*1.6 {
 			t.Errorf("%d peers of %s over QUIC take %.0f MB, estimated %.0f MB", m.peers, m.name, m.measuredMB, got)
 		}
