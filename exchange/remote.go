@@ -112,7 +112,7 @@ func (r *remote) willExpect(entries []swap.Entry) {
 type lane struct {
 	turn chan struct{} // holds a token while nobody writes
 
-	moved func() // called after each piece that was written; may be nil
+	moved func(size int) // called after each piece that was written; may be nil
 
 	mu     sync.Mutex // guards the following fields
 	open   *stream
@@ -131,7 +131,7 @@ func (s *stream) Write(p []byte) (n int, err error) {
 		var m int
 		m, err = s.Stream.Write(p[n:min(len(p), n+pieceSize)])
 		if n += m; s.l.moved != nil {
-			s.l.moved()
+			s.l.moved(m)
 		}
 	}
 	return n, err
@@ -295,11 +295,12 @@ func (x *Exchange) writeBlocks(ctx context.Context, r *remote, m *wire.Message, 
 		return err
 	}
 	defer r.giveBack(l)
-	told := time.Now()
-	l.moved = func() {
+	told, gone := time.Now(), 0
+	l.moved = func(size int) {
+		gone += size
 		if now := time.Now(); now.Sub(told) >= servingEvery {
-			told = now
-			x.post(ctx, swap.Serving{Peer: r.id, Seq: seq})
+			x.post(ctx, swap.Serving{Peer: r.id, Seq: seq, Size: gone})
+			told, gone = now, 0
 		}
 	}
 	_, err = x.write(ctx, r.id, l, m, size)

@@ -67,11 +67,12 @@ type (
 		Peer           peer.ID
 		Failed, Broken bool
 	}
-	// Serving means that some of a Serve has been written, and not all. It comes each
-	// half second at least, as long as that is so.
+	// Serving means that some more of a Serve has been written, and not all. It comes
+	// each half second at least, as long as that is so.
 	Serving struct {
 		Peer peer.ID
 		Seq  uint64
+		Size int // bytes
 	}
 	// Served ends a Serve. Missing are blocks that turned out not to be there.
 	Served struct {

@@ -92,6 +92,7 @@ type reply struct {
 	slot  bool      // it has one
 	old   alarm
 	size  int
+	left  int // bytes of it that are known to have been written
 	sent  []*owed
 }
 
@@ -276,7 +277,7 @@ func (m *Machine) forgetLedger(r *remote) {
 		m.settle(o)
 	}
 	for _, p := range r.ledger.replies {
-		m.finish(p, 0)
+		m.finish(p)
 	}
 	for i := range m.server.lines {
 		l := &m.server.lines[i]

@@ -148,14 +148,23 @@ func (m *Machine) age(r *remote, p *reply) {
 		m.alarms.set(&p.old, due)
 		return
 	}
-	m.vacate(p, 0)
+	m.vacate(p)
 }
 
 func (m *Machine) serving(e Serving) {
 	if r := m.peers[e.Peer]; r != nil {
 		if p := r.ledger.reply(e.Seq); p != nil {
 			p.moved = m.now
+			m.left(p, e.Size)
 		}
+	}
+}
+
+// left notes that size more bytes of a reply have gone.
+func (m *Machine) left(p *reply, size int) {
+	p.left += size
+	if p.slot {
+		m.server.slots.sent(size)
 	}
 }
 
@@ -174,19 +183,19 @@ func (m *Machine) inLine() int {
 	return len(m.server.lines[swift].active) + len(m.server.lines[slow].active)
 }
 
-// vacate gives the slot of a reply back, of which size bytes have gone.
-func (m *Machine) vacate(p *reply, size int) {
+// vacate gives the slot of a reply back.
+func (m *Machine) vacate(p *reply) {
 	if p.slot {
 		p.slot = false
-		m.server.slots.release(m.now, size, m.inLine() > 0)
+		m.server.slots.release(m.now, m.inLine() > 0)
 	}
 }
 
-// finish ends the account of a reply, of which size bytes have gone.
-func (m *Machine) finish(p *reply, size int) {
+// finish ends the account of a reply.
+func (m *Machine) finish(p *reply) {
 	m.server.lines[p.line].sending -= p.size
 	m.alarms.stop(&p.old)
-	m.vacate(p, size)
+	m.vacate(p)
 }
 
 func (m *Machine) served(e Served) {
@@ -200,7 +209,10 @@ func (m *Machine) served(e Served) {
 		return
 	}
 	l.replies = slices.DeleteFunc(l.replies, func(o *reply) bool { return o == p })
-	m.finish(p, e.Size)
+	if !e.Failed {
+		m.left(p, max(0, e.Size-p.left))
+	}
+	m.finish(p)
 	took, quanta := m.now.Sub(p.begun), time.Duration(max(1, (p.size+quantum-1)/quantum))
 	if l.quick += p.size; took > quanta*quickTime {
 		l.quick = 0

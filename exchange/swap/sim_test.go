@@ -221,7 +221,7 @@ func (n *node) do(a swap.Action) {
 		begin := max(0, n.free.Sub(n.s.now))
 		n.transmit(a.Peer, size, e, func() { n.step(swap.Served{Peer: a.Peer, Seq: a.Seq, Size: size}) })
 		for at := begin + 500*ms; at < n.free.Sub(n.s.now); at += 500 * ms {
-			n.s.after(at, func() { n.step(swap.Serving{Peer: a.Peer, Seq: a.Seq}) })
+			n.s.after(at, func() { n.step(swap.Serving{Peer: a.Peer, Seq: a.Seq, Size: int(n.up / 2)}) })
 		}
 	case swap.Deliver:
 		c := a.Block.Cid()

@@ -37,9 +37,9 @@ type slots struct {
 	busy int // that are
 
 	began  time.Time // of the trial; zero if there is none
-	bytes  int       // replies that have ended in it
-	ended  int
-	before float64 // bytes/s with half as many slots; 0 if this is no trial of more
+	bytes  int       // that were sent in it
+	ended  int       // replies in it
+	before float64   // bytes/s with half as many slots; 0 if this is no trial of more
 	rest   time.Time
 }
 
@@ -50,19 +50,22 @@ func (s *slots) free() bool { return s.busy < s.most }
 
 func (s *slots) take() { s.busy++ }
 
-// release ends a reply of size bytes. waiting tells whether another is to take its
-// place: only then do the slots limit the rate.
-func (s *slots) release(now time.Time, size int, waiting bool) {
+// sent notes that bytes of a reply have gone.
+func (s *slots) sent(size int) { s.bytes += size }
+
+// release ends a reply. waiting tells whether another is to take its place: only then do
+// the slots limit the rate.
+func (s *slots) release(now time.Time, waiting bool) {
 	s.busy--
 	if !waiting || now.Before(s.rest) {
-		s.began, s.before = time.Time{}, 0
+		s.began = time.Time{}
+		s.giveUp()
 		return
 	}
 	if s.began.IsZero() {
 		s.began, s.bytes, s.ended = now, 0, 0
 		return
 	}
-	s.bytes += size
 	s.ended++
 	span := now.Sub(s.began)
 	if span < trialMin || s.ended < s.most && span < trialMax {
@@ -71,11 +74,19 @@ func (s *slots) release(now time.Time, size int, waiting bool) {
 	rate := float64(s.bytes) / span.Seconds()
 	switch {
 	case s.before > 0 && rate < trialGain*s.before:
-		s.most /= 2
-		s.before, s.rest = 0, now.Add(trialPause)
+		s.giveUp()
+		s.rest = now.Add(trialPause)
 	case s.most < slotsMax:
 		s.most *= 2
 		s.before = rate
 	}
 	s.began = time.Time{}
+}
+
+// giveUp ends a trial of more slots, if this is one, with as many as before.
+func (s *slots) giveUp() {
+	if s.before > 0 {
+		s.most /= 2
+		s.before = 0
+	}
 }

@@ -32,7 +32,8 @@ func TestSlots(t *testing.T) {
 				rate := min(c.up/float64(n), c.down)
 				now = now.Add(time.Duration(size / rate * float64(time.Second)))
 				for range n {
-					s.release(now, size, true)
+					s.sent(size)
+					s.release(now, true)
 					sent += size
 				}
 				sum, rounds = sum+n, rounds+1
@@ -54,9 +55,27 @@ func TestSlotsWithoutWaiting(t *testing.T) {
 	for range 1000 {
 		s.take()
 		now = now.Add(100 * time.Millisecond)
-		s.release(now, 1<<20, false)
+		s.sent(1 << 20)
+		s.release(now, false)
 	}
 	if s.most != slotsStart || s.busy != 0 {
 		t.Errorf("%d slots, %d of them taken", s.most, s.busy)
+	}
+}
+
+// TestSlotsOfFew: when there are more slots than peers that wait, it is not known what
+// they are good for, and there are no more than before.
+func TestSlotsOfFew(t *testing.T) {
+	s, now := newSlots(), time.Unix(1e9, 0)
+	for i := range 1000 {
+		for s.free() && s.busy < 3 {
+			s.take()
+		}
+		now = now.Add(100 * time.Millisecond)
+		s.sent(1 << 20)
+		s.release(now, s.busy >= s.most || i%7 == 0)
+	}
+	if s.most > 4 {
+		t.Errorf("%d slots for three peers", s.most)
 	}
 }

@@ -102,8 +102,8 @@ func (x *Exchange) serve(a swap.Serve) {
 		x.p.Do(func() { x.step(e) })
 		return
 	}
-	x.p.Send(a.Peer, Data, messageSize+e.Size+entrySize*len(m.Blocks)/4, m, func() {
-		x.step(swap.Serving{Peer: a.Peer, Seq: a.Seq})
+	x.p.Send(a.Peer, Data, messageSize+e.Size+entrySize*len(m.Blocks)/4, m, func(size int) {
+		x.step(swap.Serving{Peer: a.Peer, Seq: a.Seq, Size: size})
 	}, func(ok bool) {
 		e.Failed = !ok
 		x.step(e)

@@ -41,7 +41,8 @@ type message struct {
 	told          int // bytes of it of which the receiver was told
 	toldAt        time.Duration
 	leftAt        time.Duration // when the sender was told last that it leaves
-	leaves        func()
+	leftTold      int           // bytes of which it was told
+	leaves        func(size int)
 	done          func(ok bool)
 	dropped       bool
 }
@@ -177,9 +178,9 @@ func (p *Peer) Dial(id peer.ID, done func(ok bool)) {
 }
 
 // Send sends a message of that many bytes. leaves hears each leavingEvery, but not more
-// often, that some of it has left, and done that all of it has, or that it will not.
+// often, how much more of it has left, and done that all of it has, or that it will not.
 // Both may be nil.
-func (p *Peer) Send(id peer.ID, l Lane, size int, content any, leaves func(), done func(ok bool)) {
+func (p *Peer) Send(id peer.ID, l Lane, size int, content any, leaves func(size int), done func(ok bool)) {
 	m := &message{content: content, size: max(size, 1), leftAt: p.w.now, leaves: leaves, done: done}
 	to := p.w.byID[id]
 	e := p.ends[to]

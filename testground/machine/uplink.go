@@ -61,8 +61,9 @@ func (p *Peer) left(k *packet) {
 		l.queue = l.queue[1:]
 		p.report(m, true)
 	} else if m.leaves != nil && p.w.now-m.leftAt >= leavingEvery {
-		m.leftAt = p.w.now
-		p.Do(m.leaves)
+		size := m.left - m.leftTold
+		m.leftAt, m.leftTold = p.w.now, m.left
+		p.Do(func() { m.leaves(size) })
 	}
 	p.w.forward(k)
 	p.offer(l)
