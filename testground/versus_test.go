@@ -30,7 +30,7 @@ func TestVersus(t *testing.T) {
 	for what, times := range map[string]int{
 		"# Networks\n\nBy hand.\n\n## gossip": 1, "old": 0, "## other\n\nkept\n": 1,
 		"| median of seeds 1..2 (worst) | p2pnode | boxo | boxo-pin | bound | p2pnode ÷ boxo | p2pnode ÷ boxo-pin |\n|---|--:|--:|--:|--:|--:|--:|\n": 1,
-		"| p2pnode | kad-dht | p2pnode ÷ kad-dht |\n": 1, "| p2pnode | gossipsub | p2pnode ÷ gossipsub |\n": 1,
+		"| p2pnode | kad-dht | p2pnode ÷ kad-dht |\n": 1, "| p2pnode | gossipsub | bound | p2pnode ÷ gossipsub |\n": 1,
 		"| sent by the seed, copies | ": 1, "| messages a find | ": 1, "| hops, mean | ": 1,
 		"go run ./testground versus gossip -peers 6 -seeds 1 -set messages=2": 1,
 		"uplink 10mbit": 1,
