@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/multiformats/go-multihash"
@@ -21,9 +22,11 @@ const (
 	// backlogPageMax is how many CIDs of the backlog are in memory at once.
 	backlogPageMax = 16384
 
-	retryMin        = time.Second // between two attempts
-	retryMax        = 10 * time.Minute
-	growthInterval  = 30 * time.Second // between two looks at the table's size
+	retryMin       = time.Second // between two attempts
+	retryMax       = 10 * time.Minute
+	growthInterval = 30 * time.Second // between two looks at the table's size
+	// thinRetryMax is the longest wait before records are sent again that few took.
+	thinRetryMax    = 2 * time.Minute
 	peersPollPeriod = 50 * time.Millisecond
 )
 
@@ -114,11 +117,15 @@ func (d *DHT) provideBacklog(ctx context.Context, c *core) {
 	growth := time.NewTicker(growthInterval)
 	defer growth.Stop()
 	thinAt := 0
+	var again thinRetry
 	for attempt := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-growth.C:
+			if again.due(&d.thin) {
+				thinAt = 0
+			}
 			thinAt = d.provideThin(ctx, c, thinAt)
 			continue
 		case <-d.fresh.backlog:
@@ -163,7 +170,8 @@ func (d *DHT) backlogPage(ctx context.Context) []multihash.Multihash {
 
 // provideThin puts back to work the records that fewer peers took than would
 // take them now: they were sent while the network was still small. It looks
-// when the table has doubled, until it holds all the replicas of a key.
+// when the table has doubled, until it holds all the replicas of a key, and when a
+// record was sent to few.
 func (d *DHT) provideThin(ctx context.Context, c *core, before int) int {
 	size := min(c.RoutingTable().Size(), replicas)
 	if size <= before || size < replicas && size < 2*before {
@@ -188,6 +196,28 @@ func (d *DHT) provideThin(ctx context.Context, c *core, before int) int {
 	}
 	signal(d.fresh.backlog)
 	return size
+}
+
+// thinRetry says when records are looked for that few took although the table has more:
+// that part of the network was cut off then, and may not be now.
+type thinRetry struct {
+	wait time.Duration
+	next time.Time
+}
+
+// due tells whether they are to be looked for now. thin tells that one was sent.
+func (r *thinRetry) due(thin *atomic.Bool) bool {
+	if !thin.Load() {
+		r.wait = 0
+		return false
+	}
+	if time.Now().Before(r.next) {
+		return false
+	}
+	r.wait = min(max(2*r.wait, growthInterval), thinRetryMax)
+	r.next = time.Now().Add(r.wait)
+	thin.Store(false)
+	return true
 }
 
 // waitRetry waits for the backoff of an attempt, or until a routing table that

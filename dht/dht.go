@@ -81,6 +81,7 @@ type DHT struct {
 
 	gate       gate
 	fresh      fresh
+	thin       atomic.Bool   // a record was taken by fewer peers than the table would have
 	refreshing chan struct{} // holds a token while a refresh is wanted
 	refreshed  atomic.Int64  // Unix seconds
 	joinEnd    atomic.Int64  // Unix nanoseconds; until then a first peer is expected

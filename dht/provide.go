@@ -117,6 +117,9 @@ func (d *DHT) provideRow(ctx context.Context, c *core, row []item) (done int) {
 		reach, err := d.provideOne(ctx, c, it, &near)
 		if err == nil {
 			failures = 0
+			if 2*reach <= min(c.RoutingTable().Size(), replicas) {
+				d.thin.Store(true)
+			}
 			sent = append(sent, entry{hash: it.hash, at: time.Now(), reach: reach})
 			if len(sent) == finishedMax {
 				note()

@@ -75,16 +75,47 @@ func TestProvideOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(20 * time.Minute)
-		sent := 0
-		for _, m := range n.Messages() {
-			if m.Type == "ADD_PROVIDER" {
-				sent += int(m.Count)
-			}
-		}
-		if sent < 15 || sent > 20 {
+		if sent := records(n); sent < 15 || sent > 20 {
 			t.Errorf("%d records are sent, to 20 peers", sent)
 		}
 	})
+}
+
+// TestProvideInACut: a record that only a few could be sent goes to the others when they
+// can be reached again.
+func TestProvideInACut(t *testing.T) {
+	inNetwork(t, 30, func(t *testing.T, n *sim.Network) {
+		start(t, n)
+		time.Sleep(time.Minute)
+		for _, p := range n.Peers()[:6] {
+			p.NIC().SetGroup(1)
+		}
+		n.Fabric().SetCut(0, 1, fabric.Drop)
+		if _, err := n.Peers()[0].Node().Add(t.Context(), strings.NewReader("hello"), node.AddOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Minute)
+		few := n.Peers()[0].Node().Stats().DHT
+		if few.Provided != 1 {
+			t.Fatalf("in the cut: %+v", few)
+		}
+		before := records(n)
+		n.Fabric().SetCut(0, 1, fabric.Open)
+		time.Sleep(5 * time.Minute)
+		if sent := records(n) - before; sent < 10 {
+			t.Errorf("%d records are sent after %d in the cut", sent, before)
+		}
+	})
+}
+
+// records is how many provider records were sent.
+func records(n *sim.Network) (sent int) {
+	for _, m := range n.Messages() {
+		if m.Type == "ADD_PROVIDER" {
+			sent += int(m.Count)
+		}
+	}
+	return sent
 }
 
 // TestCrash: a peer that crashes and comes back has what it had.
