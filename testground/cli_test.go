@@ -277,6 +277,14 @@ func TestMemory(t *testing.T) {
 	}
 	s, _ := scenario.Find("gossip")
 	j := job{scenario: s, peers: 100}
+	if versions()["race detector"] == "" {
+		if err := j.checkMemory(10 * j.estimateMB()); err == nil || !strings.Contains(err.Error(), "100 peers took") {
+			t.Errorf("ten times the memory: got %v", err)
+		}
+	}
+	if err := j.checkMemory(1.5 * j.estimateMB()); err != nil {
+		t.Error(err)
+	}
 	var usage usageError
 	if err := enoughMemory(j, 4, 500); !errors.As(err, &usage) || !strings.Contains(err.Error(), "500 MB are available") {
 		t.Errorf("got %v", err)

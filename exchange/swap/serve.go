@@ -214,7 +214,7 @@ func (m *Machine) served(e Served) {
 	}
 	m.finish(p)
 	took, quanta := m.now.Sub(p.begun), time.Duration(max(1, (p.size+quantum-1)/quantum))
-	if l.quick += p.size; took > quanta*quickTime {
+	if l.quick = min(l.quick+p.size, quickSize); e.Failed || took > quanta*quickTime {
 		l.quick = 0
 	}
 	if took > quanta*slowTime {

@@ -33,7 +33,7 @@ func slotTime(size int) time.Duration {
 // it is the peers' downlinks, there must be many. So it tries: more slots stay if they
 // raise the rate.
 type slots struct {
-	most int // replies under way
+	most int // replies that may be under way
 	busy int // that are
 
 	began  time.Time // of the trial; zero if there is none
