@@ -169,11 +169,15 @@ func (d *DHT) backlogPage(ctx context.Context) []multihash.Multihash {
 }
 
 // provideThin puts back to work the records that fewer peers took than would
-// take them now: they were sent while the network was still small. It looks
-// when the table has doubled, until it holds all the replicas of a key, and when a
-// record was sent to few.
+// take them now: they were sent while the network was still small, or while most of it
+// was cut off. It looks when the table has doubled, until it holds all the replicas of a
+// key, and when a record was sent to few. It returns the size to grow from, which is
+// before unless it has looked or the table has lost half of its peers.
 func (d *DHT) provideThin(ctx context.Context, c *core, before int) int {
 	size := min(c.RoutingTable().Size(), replicas)
+	if 2*size <= before {
+		return size
+	}
 	if size <= before || size < replicas && size < 2*before {
 		return before
 	}
