@@ -83,8 +83,9 @@ type DHT struct {
 	fresh      fresh
 	thin       atomic.Bool   // a record was taken by fewer peers than the table would have
 	refreshing chan struct{} // holds a token while a refresh is wanted
+	rejoining  chan struct{} // holds a token while dials are wanted because nobody is left
 	refreshed  atomic.Int64  // Unix seconds
-	joinEnd    atomic.Int64  // Unix nanoseconds; until then a first peer is expected
+	joinEnd    atomic.Int64  // Unix nanoseconds; until then a first peer is expected; 0 if nobody is known
 	running    atomic.Bool
 	counts     counts
 
@@ -133,6 +134,7 @@ func New(h host.Host, o Options) (*DHT, error) {
 		gate:       newGate(),
 		fresh:      newFresh(),
 		refreshing: make(chan struct{}, 1),
+		rejoining:  make(chan struct{}, 1),
 	}, nil
 }
 

@@ -187,12 +187,12 @@ func TestNoPeersIsSaidAtOnce(t *testing.T) {
 	}
 }
 
-// late is a connection gater that lets nothing out until it is opened.
+// late is a connection gater that lets nothing out or in until it is opened.
 type late struct{ open atomic.Bool }
 
 func (l *late) InterceptPeerDial(peer.ID) bool                                  { return l.open.Load() }
 func (l *late) InterceptAddrDial(peer.ID, ma.Multiaddr) bool                    { return true }
-func (l *late) InterceptAccept(network.ConnMultiaddrs) bool                     { return true }
+func (l *late) InterceptAccept(network.ConnMultiaddrs) bool                     { return l.open.Load() }
 func (l *late) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
 func (l *late) InterceptSecured(network.Direction, peer.ID, network.ConnMultiaddrs) bool {
 	return true
@@ -213,6 +213,36 @@ func TestFindWhileJoining(t *testing.T) {
 	if found := n.find(t, c); len(found) != 1 || found[0].ID != owner.host.ID() {
 		t.Errorf("found %v", found)
 	}
+}
+
+// TestJoinAgain: who loses everybody, and can reach nobody for a moment, joins again.
+func TestJoinAgain(t *testing.T) {
+	nodes := swarm(t, 4, dht.Options{})
+	owner, c := nodes[1], cidOf(t, "there")
+	if err := owner.Provide(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "provide", func() bool { return owner.Stats().Provided == 1 })
+	way := new(late)
+	way.open.Store(true)
+	n := startWith(t, dht.Options{Bootstrap: []peerInfo{nodes[0].info()}}, libp2p.ConnectionGater(way))
+	lose := func() {
+		until(t, "join", func() bool { return len(n.host.Network().Peers()) > 0 })
+		way.open.Store(false)
+		for _, o := range nodes {
+			if err := n.host.Network().ClosePeer(o.host.ID()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		until(t, "loss", func() bool { return len(n.host.Network().Peers()) == 0 })
+		time.AfterFunc(time.Second, func() { way.open.Store(true) })
+	}
+	lose()
+	if found := n.find(t, c); len(found) != 1 || found[0].ID != owner.host.ID() {
+		t.Errorf("found %v", found)
+	}
+	lose() // and nobody asks
+	until(t, "join", func() bool { return len(n.host.Network().Peers()) > 0 })
 }
 
 func TestEarlyBreakLeaksNothing(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -19,13 +20,18 @@ const (
 	dialTimeout  = 10 * time.Second
 	// joinedPeers is how many answering peers of the snapshot are enough.
 	joinedPeers = 8
+	// recalledPeersMax is how many of the snapshot a node that is alone tries each time.
+	recalledPeersMax = 16
 	// tableLow is below how many peers in the table the bootstrappers that are not
 	// connected are dialled.
 	tableLow = 10
 
 	// joinTimeMax is for how long a lookup waits for a first peer when the node has
-	// only just begun to dial those that it knows.
+	// only just begun to dial those that it knows, or has just lost all of them.
 	joinTimeMax = 10 * time.Second
+	// rejoinTimeMax is the same for one that has been alone for longer, or has a table
+	// but no connection.
+	rejoinTimeMax = 2 * time.Second
 
 	bootstrapRetryMin = time.Second
 	bootstrapRetryMax = time.Minute
@@ -42,7 +48,7 @@ func (d *DHT) join(ctx context.Context, c *core) {
 	}
 	d.recall(c, snap.Peers)
 	if len(snap.Peers)+len(d.bootstrap) > 0 {
-		d.joinEnd.Store(time.Now().Add(joinTimeMax).UnixNano())
+		d.expectPeers()
 	}
 	d.refreshed.Store(snap.Refreshed)
 	var tasks sync.WaitGroup
@@ -55,49 +61,86 @@ func (d *DHT) join(ctx context.Context, c *core) {
 			d.refreshSoon()
 		}
 	})
-	tasks.Go(func() { d.keepBootstrapped(ctx, c) })
+	tasks.Go(func() { d.keepJoined(ctx, c) })
 	tasks.Wait()
 }
 
-// awaitJoin gives a node that has only just started the time to find a first peer, so
-// that "no peers" is not said of a network that is there.
-func (d *DHT) awaitJoin(ctx context.Context, c *core) {
-	left := time.Until(time.Unix(0, d.joinEnd.Load()))
-	if left <= 0 || c.RoutingTable().Size() > 0 {
-		return
+// expectPeers has lookups wait a while for a first peer.
+func (d *DHT) expectPeers() { d.joinEnd.Store(time.Now().Add(joinTimeMax).UnixNano()) }
+
+// alone tells whether nobody at all is connected.
+func (d *DHT) alone() bool { return len(d.host.Network().Peers()) == 0 }
+
+// rejoin has a node that is alone dial those it knows in a moment.
+func (d *DHT) rejoin() {
+	select {
+	case d.rejoining <- struct{}{}:
+	default:
 	}
-	ctx, cancel := context.WithTimeout(ctx, left)
-	defer cancel()
-	_ = waitPeers(ctx, c) // without one the lookup says so
 }
 
-// keepBootstrapped dials bootstrap peers while the table is low.
-func (d *DHT) keepBootstrapped(ctx context.Context, c *core) {
-	if len(d.bootstrap) == 0 {
+// awaitJoin gives a node that has only just started, or just lost everybody, the time to
+// find a first peer, so that "no peers" is not said of a network that is there. One that
+// has been alone for longer dials again because somebody asks.
+func (d *DHT) awaitJoin(ctx context.Context, c *core) {
+	end := d.joinEnd.Load()
+	if end == 0 || !d.alone() && c.RoutingTable().Size() > 0 {
 		return
 	}
-	peers := slices.Clone(d.bootstrap)
-	for attempt := 1; ; attempt++ {
-		// In random order, so that not everyone leans on the first.
-		rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
-		if c.RoutingTable().Size() >= tableLow {
+	d.rejoin()
+	wait := rejoinTimeMax
+	if c.RoutingTable().Size() == 0 { // else the lookup can dial those
+		wait = max(wait, time.Until(time.Unix(0, end)))
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	tick := time.NewTicker(peersPollPeriod)
+	defer tick.Stop()
+	for d.alone() || c.RoutingTable().Size() == 0 {
+		select {
+		case <-ctx.Done(): // without a peer the lookup says so
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// keepJoined dials bootstrap peers while the table is low, and all that the node knows
+// while it is alone.
+func (d *DHT) keepJoined(ctx context.Context, c *core) {
+	for attempt := 1; ctx.Err() == nil; attempt++ {
+		if alone := d.alone(); !alone && c.RoutingTable().Size() >= tableLow {
 			attempt = 1
-		} else if n := d.dial(ctx, peers, joinedPeers); n > 0 {
+		} else if n := d.dial(ctx, d.entrances(ctx, alone), joinedPeers); n > 0 {
 			attempt = 1
 			d.refreshSoon()
 		}
 		wait := backoff(attempt, bootstrapRetryMin, bootstrapRetryMax)
-		if c.RoutingTable().Size() > 0 {
+		if !d.alone() && c.RoutingTable().Size() > 0 {
 			wait = bootstrapRetryMax // one is inside: there is no hurry
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
+		if await(ctx, wait, d.rejoining) {
+			attempt = 0
 		}
 	}
+}
+
+// entrances are the bootstrap peers in random order, so that not everyone leans on the
+// first, and for one who is alone those whom the table had last.
+func (d *DHT) entrances(ctx context.Context, alone bool) []peer.AddrInfo {
+	peers := slices.Clone(d.bootstrap)
+	rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
+	if !alone {
+		return peers
+	}
+	snap, err := d.snapshots.load(ctx)
+	if err != nil && ctx.Err() == nil {
+		d.log.Warn("join without routing-table snapshot", "error", err)
+	}
+	for _, p := range snap.Peers[:min(len(snap.Peers), recalledPeersMax)] {
+		peers = append(peers, p.AddrInfo)
+	}
+	return peers
 }
 
 // dial connects to peers that are not connected, in their order, until enough
@@ -114,6 +157,11 @@ func (d *DHT) dial(ctx context.Context, peers []peer.AddrInfo, enough int) int {
 			break
 		}
 		tasks.Go(func() error {
+			// The caller waits longer each time; libp2p, on top of it, would keep a node
+			// whose network was away alone for minutes.
+			if s, ok := d.host.Network().(*swarm.Swarm); ok {
+				s.Backoff().Clear(p.ID)
+			}
 			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 			defer cancel()
 			if err := d.host.Connect(ctx, p); err != nil {

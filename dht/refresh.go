@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p-kad-dht/amino"
 	kbucket "github.com/libp2p/go-libp2p-kbucket"
 	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
@@ -21,9 +22,10 @@ const (
 	// refreshJitter is the share by which intervals differ, so that nodes that
 	// were started together do not refresh together.
 	refreshJitter = 0.2
-	// refreshSoonDelay is how soon a table with few peers is refreshed when one more
-	// was met, who may know others: not before he is in the table himself.
-	refreshSoonDelay = 500 * time.Millisecond
+	// soonDelay is how soon a table with few peers is refreshed when one more was met,
+	// who may know others: not before he is in the table himself. And how soon those
+	// that are known are dialled when everybody was lost.
+	soonDelay = 500 * time.Millisecond
 	// bucketPause lies between the lookups of a refresh. Each connects to some
 	// twenty peers, and all of them at once to hundreds.
 	bucketPause = 20 * time.Second
@@ -39,9 +41,9 @@ func (d *DHT) refresh(ctx context.Context, c *core) {
 	for failures := 0; ; {
 		wait := jitter(refreshInterval)
 		if failures > 0 {
-			wait = backoff(failures, refreshSoonDelay, refreshInterval)
+			wait = backoff(failures, soonDelay, refreshInterval)
 		}
-		d.awaitRefresh(ctx, wait)
+		await(ctx, wait, d.refreshing)
 		err := d.refreshTable(ctx, c)
 		switch {
 		case ctx.Err() != nil:
@@ -56,8 +58,8 @@ func (d *DHT) refresh(ctx context.Context, c *core) {
 	}
 }
 
-// awaitRefresh returns after a while, or soon if a refresh is wanted, and tells which.
-func (d *DHT) awaitRefresh(ctx context.Context, wait time.Duration) (wanted bool) {
+// await returns after a while, or soon after somebody wanted it, and tells which.
+func await(ctx context.Context, wait time.Duration, wanted <-chan struct{}) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
@@ -65,9 +67,9 @@ func (d *DHT) awaitRefresh(ctx context.Context, wait time.Duration) (wanted bool
 		return false
 	case <-timer.C:
 		return false
-	case <-d.refreshing:
+	case <-wanted:
 	}
-	timer.Reset(refreshSoonDelay)
+	timer.Reset(soonDelay)
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
@@ -95,7 +97,7 @@ func (d *DHT) refreshTable(ctx context.Context, c *core) error {
 			continue
 		}
 		// If a peer is met while there are few, neighbours are of more use.
-		for d.awaitRefresh(ctx, jitter(bucketPause)) {
+		for await(ctx, jitter(bucketPause), d.refreshing) {
 			if err := d.refreshNeighbours(ctx, c); err != nil {
 				return err
 			}
@@ -151,21 +153,30 @@ func refreshLookup(ctx context.Context, c *core, key peer.ID) ([]peer.ID, error)
 	return near, err
 }
 
-// watchPeers has a table with few peers refreshed when one more was met.
+// watchPeers has a table with few peers refreshed when one more was met, and the network
+// joined again when all were lost.
 func (d *DHT) watchPeers(ctx context.Context, c *core) {
-	met, err := d.host.EventBus().Subscribe(new(event.EvtPeerIdentificationCompleted))
+	events, err := d.host.EventBus().Subscribe([]any{new(event.EvtPeerIdentificationCompleted), new(event.EvtPeerConnectednessChanged)})
 	if err != nil {
 		d.log.Error("watch for peers", "error", err) // not while the host lives
 		return
 	}
-	defer met.Close()
+	defer events.Close()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-met.Out():
-			if c.RoutingTable().Size() < tableLow {
-				d.refreshSoon()
+		case e := <-events.Out():
+			switch e := e.(type) {
+			case event.EvtPeerIdentificationCompleted:
+				if c.RoutingTable().Size() < tableLow {
+					d.refreshSoon()
+				}
+			case event.EvtPeerConnectednessChanged:
+				if e.Connectedness != network.Connected && d.alone() {
+					d.expectPeers()
+					d.rejoin()
+				}
 			}
 		}
 	}

@@ -264,10 +264,16 @@ func TestCut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	before := []byte("before the cut") // they have met, then
+	root, err := daemon(t, a).Add(ctx, bytes.NewReader(before), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read(ctx, t, b, root, before)
 	b.NIC().SetGroup(1)
 	n.Fabric().SetCut(0, 1, fabric.Drop)
 	text := []byte("across the cut")
-	root, err := daemon(t, a).Add(ctx, bytes.NewReader(text), 0)
+	root, err = daemon(t, a).Add(ctx, bytes.NewReader(text), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
