@@ -108,13 +108,15 @@ func (d *DHT) awaitJoin(ctx context.Context, c *core) {
 // keepJoined dials bootstrap peers while the table is low, and all that the node knows
 // while it is alone.
 func (d *DHT) keepJoined(ctx context.Context, c *core) {
+	known := false // at first, join dials those of the last run
 	for attempt := 1; ctx.Err() == nil; attempt++ {
 		if alone := d.alone(); !alone && c.RoutingTable().Size() >= tableLow {
 			attempt = 1
-		} else if n := d.dial(ctx, d.entrances(ctx, alone), joinedPeers); n > 0 {
+		} else if n := d.dial(ctx, d.entrances(ctx, alone && known), joinedPeers); n > 0 {
 			attempt = 1
 			d.refreshSoon()
 		}
+		known = true
 		wait := backoff(attempt, bootstrapRetryMin, bootstrapRetryMax)
 		if !d.alone() && c.RoutingTable().Size() > 0 {
 			wait = bootstrapRetryMax // one is inside: there is no hurry

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -38,7 +39,7 @@ func (j job) estimateMB() float64 {
 
 // nodesMB is how much whole nodes take, with gcPercent.
 func (j job) nodesMB() float64 {
-	conns, heldMB := connsFew, 0.0
+	conns, limit, heldMB := connsFew, math.MaxInt, 0.0
 	for _, p := range j.scenario.AllParams() {
 		v := p.Default
 		if given, ok := j.values[p.Name]; ok {
@@ -46,7 +47,11 @@ func (j job) nodesMB() float64 {
 		}
 		switch p.Name {
 		case "finds":
-			conns = connsMany
+			conns = max(conns, connsMany)
+		case "conns":
+			if kept, err := strconv.Atoi(v); err == nil && kept > 0 {
+				limit = 3 * kept
+			}
 		case "size": // of a file, which all may come to have
 			if size, err := strconv.ParseFloat(v, 64); err == nil && size > 0 {
 				heldMB = copies * size / megabyte
@@ -54,7 +59,7 @@ func (j job) nodesMB() float64 {
 		}
 	}
 	n := float64(j.peers)
-	each := peerMB + connMB*min(n-1, float64(conns))
+	each := peerMB + connMB*min(n-1, float64(min(conns, limit)))
 	if j.medium() == "quic" {
 		each *= quicTimes
 	}

@@ -3,7 +3,9 @@ package scenario
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -28,12 +30,14 @@ var bootstrap = Scenario{
 		{"ramp", "30s", "over which peers join"},
 		{"settle", "60s", "between joining and finding"},
 		{"finds", "20", "of each peer"},
+		{"finders", "0", "peers that search at a time; 0 is all"},
+		connsParam,
 	},
 	Run: runBootstrap,
 }
 
 func runBootstrap(ctx context.Context, r *Run) error {
-	ramp, settle, finds := r.Duration("ramp"), r.Duration("settle"), r.Int("finds")
+	ramp, settle, finds, finders := r.Duration("ramp"), r.Duration("settle"), r.Int("finds"), r.Int("finders")
 	warm := r.Text("join") == "warm" || r.Text("join") == "auto" && r.Peers > 300
 	if err := r.Populate(); err != nil {
 		return err
@@ -62,14 +66,19 @@ func runBootstrap(ctx context.Context, r *Run) error {
 	}
 	targets := r.targets(finds)
 	before = r.sent(isDHT)
-	err = sim.Each(ctx, peers, func(ctx context.Context, p *sim.Peer) error {
-		for _, t := range targets[p.Number()] {
-			if err := r.find(ctx, p, provided[t], peers[t]); err != nil {
-				return err
+	if finders <= 0 {
+		finders = len(peers)
+	}
+	for some := range slices.Chunk(peers, finders) {
+		err = errors.Join(err, sim.Each(ctx, some, func(ctx context.Context, p *sim.Peer) error {
+			for _, t := range targets[p.Number()] {
+				if err := r.find(ctx, p, provided[t], peers[t]); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
-	})
+			return nil
+		}))
+	}
 	if err == nil {
 		r.perCall("find", before, finds*len(peers))
 		r.Logf("%d finds, all answered", finds*len(peers))

@@ -27,6 +27,7 @@ var gossip = Scenario{
 		{"degree", "10", "connections of each peer, at least"},
 		{"messages", "20", "published, one a second, by random peers"},
 		{"size", "1024", "bytes of a message"},
+		connsParam,
 	},
 	Run: runGossip,
 }

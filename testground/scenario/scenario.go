@@ -63,6 +63,9 @@ var lineParams = []Param{
 	{"loss", "0", "share of packets"},
 }
 
+// connsParam keeps a network of thousands within a machine: it is connections that fill it.
+var connsParam = Param{"conns", "0", "connections that each keeps when it has three times as many; 0 is the node's own number"}
+
 // All lists the scenarios.
 func All() []Scenario {
 	return []Scenario{bootstrap, churn, flashCrowd, freeRide, gossip, idle, mixedFaults, nat, partition, region, restart, slow}
@@ -180,12 +183,15 @@ func (r *Run) Line() fabric.Line {
 
 // Populate adds the run's peers, spread over the regions.
 func (r *Run) Populate() error {
-	line := r.Line()
+	line, conns := r.Line(), 0
+	if _, known := r.values[connsParam.Name]; known {
+		conns = r.Int(connsParam.Name)
+	}
 	if r.err != nil {
 		return r.err
 	}
 	for i := range r.Peers {
-		if _, err := r.Net.Add(sim.PeerOptions{Line: line, Region: i % sim.RegionCount}); err != nil {
+		if _, err := r.Net.Add(sim.PeerOptions{Line: line, Region: i % sim.RegionCount, Conns: conns}); err != nil {
 			return err
 		}
 	}

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -89,7 +91,20 @@ func (p *Peer) hostOptions() []libp2p.Option {
 		libp2p.DisableIdentifyAddressDiscovery(), libp2p.Ping(false),
 		libp2p.ResourceManager(&network.NullResourceManager{}),
 		libp2p.UDPBlackHoleSuccessCounter(nil), libp2p.IPv6BlackHoleSuccessCounter(nil),
+		p.connections,
 	}
+}
+
+// connGrace is for how long a new connection is safe where Conns is set: a lookup leaves
+// behind many that nobody needs.
+const connGrace = 5 * time.Second
+
+// connections is an option of the host, which owns what it makes.
+func (p *Peer) connections(c *libp2p.Config) (err error) {
+	if p.o.Conns > 0 {
+		c.ConnManager, err = connmgr.NewConnManager(p.o.Conns, 3*p.o.Conns, connmgr.WithGracePeriod(connGrace))
+	}
+	return err
 }
 
 // infos are the peers as libp2p has them.

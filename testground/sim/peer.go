@@ -38,6 +38,9 @@ type PeerOptions struct {
 	Bootstrap []*Peer
 	// Table are peers that it knows from a run before, a moment ago.
 	Table []*Peer
+	// Conns is how many connections it keeps when it has three times as many; 0 is what
+	// it keeps by itself.
+	Conns int
 	// Skew is by how much its clock is ahead; see SetSkew.
 	Skew time.Duration
 }
