@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"blockstore/disk/segment":  {"block", "directio", "blockstore/disk/volume"},
 	"exchange/wire":            {"block"},
 	"exchange/swap":            {"block"},
+	"exchange/skeleton":        {},
 
 	"unixfs/build":          {"block", "unixfs", "unixfs/codec", "unixfs/shard"},
 	"blockstore/storetest":  {"block", "blockstore"},
@@ -66,7 +67,7 @@ var doors = map[string][]string{
 // so that a script or a seed decides everything they do. unixfs and its builder
 // read no clock either, but keep Gets in flight and hash on all cores.
 var (
-	noGoroutines = []string{"block", "blockstore", "unixfs/codec", "unixfs/shard", "exchange/wire", "exchange/swap", "dht/keyspace"}
+	noGoroutines = []string{"block", "blockstore", "unixfs/codec", "unixfs/shard", "exchange/wire", "exchange/swap", "exchange/skeleton", "dht/keyspace"}
 	noClock      = append([]string{"unixfs", "unixfs/build"}, noGoroutines...)
 )
 
