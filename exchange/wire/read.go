@@ -55,6 +55,15 @@ func (r *Reader) Length() (int, error) {
 // Body reads the length bytes of a message and decodes them. gate may be nil.
 // The Message refers to memory that nothing else uses.
 func (r *Reader) Body(length int, gate Gate) (Message, error) {
+	buf, err := r.body(length, gate)
+	if err != nil {
+		return Message{}, err
+	}
+	return Decode(buf)
+}
+
+// body reads length bytes into memory that nothing else uses.
+func (r *Reader) body(length int, gate Gate) ([]byte, error) {
 	if gate == nil {
 		gate = func(_, _ int) error { return nil }
 	}
@@ -65,7 +74,7 @@ func (r *Reader) Body(length int, gate Gate) (Message, error) {
 			size = min(length, max(bufferMin, r.last, 2*have))
 		}
 		if err := gate(have, size); err != nil {
-			return Message{}, fmt.Errorf("read message: %w", err)
+			return nil, fmt.Errorf("read message: %w", err)
 		}
 		if size > len(buf) {
 			grown := make([]byte, size)
@@ -78,9 +87,9 @@ func (r *Reader) Body(length int, gate Gate) (Message, error) {
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
-			return Message{}, fmt.Errorf("read message: %d of %d bytes: %w", have, length, err)
+			return nil, fmt.Errorf("read message: %d of %d bytes: %w", have, length, err)
 		}
 	}
 	r.last = length
-	return Decode(buf)
+	return buf, nil
 }
