@@ -27,7 +27,7 @@ var bootstrap = Scenario{
 	TimeMax: time.Hour, Clients: finders, Daemons: AnyDaemons,
 	Params: []Param{
 		{"join", "auto", "cold: all enter through the first 3; warm: all have a routing table; auto: cold up to 300 peers"},
-		{"ramp", "30s", "over which peers join"},
+		{rampParam.Name, "30s", rampParam.Doc},
 		{"settle", "60s", "between joining and finding"},
 		{"finds", "20", "of each peer"},
 		{"finders", "0", "peers that search at a time; 0 is all"},
@@ -131,12 +131,12 @@ func (r *Run) provide(ctx context.Context, p *sim.Peer) (cid.Cid, error) {
 	return c, nil
 }
 
-// join starts peers: the first three at once, the others over a while, or all with
-// the tables that they would have later.
+// join starts peers over a while: with the tables that they would have later, or after
+// the first three, by whom they enter.
 func (r *Run) join(ctx context.Context, peers []*sim.Peer, warm bool, ramp time.Duration) error {
 	if warm {
 		r.Net.Warm(peers)
-		return r.Start(ctx, peers)
+		return r.startOver(ctx, ramp, peers)
 	}
 	first := peers[:min(bootstrappers, len(peers))]
 	for _, p := range peers[1:] {
@@ -145,11 +145,7 @@ func (r *Run) join(ctx context.Context, peers []*sim.Peer, warm bool, ramp time.
 	if err := r.Start(ctx, first); err != nil {
 		return err
 	}
-	rest := peers[len(first):]
-	return sim.Each(ctx, rest, func(ctx context.Context, p *sim.Peer) error {
-		time.Sleep(ramp * time.Duration(p.Number()) / time.Duration(len(peers)))
-		return r.start(ctx, p)
-	})
+	return r.startOver(ctx, ramp, peers[len(first):])
 }
 
 // find looks for the provider of c, and fails if it is not found in time.

@@ -27,7 +27,7 @@ var gossip = Scenario{
 		{"degree", "10", "connections of each peer, at least"},
 		{"messages", "20", "published, one a second, by random peers"},
 		{"size", "1024", "bytes of a message"},
-		connsParam,
+		rampParam, connsParam,
 	},
 	Run: runGossip,
 }
@@ -64,7 +64,7 @@ func (r *Run) listeners(ctx context.Context, degree int, heard func(p *sim.Peer,
 	}
 	peers := r.Net.Peers()
 	r.Net.Warm(peers)
-	if err := r.Start(ctx, peers); err != nil {
+	if err := r.startOver(ctx, r.Duration(rampParam.Name), peers); err != nil {
 		return nil, err
 	}
 	if err := r.Net.Connect(ctx, r.Net.Regular(peers, degree)); err != nil {

@@ -21,7 +21,7 @@ var idle = Scenario{
 		{"minutes", "3", "time in which it is"},
 		{"messages", "0", "published each minute by random peers, to all"},
 		{"size", "1024", "bytes of a message"},
-		connsParam,
+		rampParam, connsParam,
 	},
 	Run: runIdle,
 }

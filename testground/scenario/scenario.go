@@ -63,8 +63,11 @@ var lineParams = []Param{
 	{"loss", "0", "share of packets"},
 }
 
-// connsParam keeps a network of thousands within a machine: it is connections that fill it.
-var connsParam = Param{"conns", "0", "connections that each keeps when it has three times as many; 0 is the node's own number"}
+// What keeps a network of thousands within a machine: it is connections that fill it.
+var (
+	rampParam  = Param{"ramp", "0s", "over which peers start"}
+	connsParam = Param{"conns", "0", "connections that each keeps when it has three times as many; 0 is the node's own number"}
+)
 
 // All lists the scenarios.
 func All() []Scenario {
@@ -201,6 +204,15 @@ func (r *Run) Populate() error {
 // Start starts peers, whatever they are.
 func (r *Run) Start(ctx context.Context, peers []*sim.Peer) error {
 	return sim.Each(ctx, peers, r.start)
+}
+
+// startOver starts peers one after the other over a while. Thousands that start at once
+// take twice the memory: for all that each does then.
+func (r *Run) startOver(ctx context.Context, ramp time.Duration, peers []*sim.Peer) error {
+	return sim.Each(ctx, peers, func(ctx context.Context, p *sim.Peer) error {
+		time.Sleep(ramp * time.Duration(p.Number()) / time.Duration(r.Peers))
+		return r.start(ctx, p)
+	})
 }
 
 // Nearest is the name that was probably meant.
