@@ -15,6 +15,7 @@ import (
 
 const (
 	bootstrappers = 3
+	rampCold      = 30 * time.Second
 	findTimeMax   = 30 * time.Second // of one find
 	// provideTimeMax is how long the script waits for a record to be out.
 	provideTimeMax = 30 * time.Second
@@ -27,7 +28,7 @@ var bootstrap = Scenario{
 	TimeMax: time.Hour, Clients: finders, Daemons: AnyDaemons,
 	Params: []Param{
 		{"join", "auto", "cold: all enter through the first 3; warm: all have a routing table; auto: cold up to 300 peers"},
-		{rampParam.Name, "30s", rampParam.Doc},
+		{"ramp", "auto", "over which peers start; auto: 30s if cold, 0s if warm"},
 		{"settle", "60s", "between joining and finding"},
 		{"finds", "20", "of each peer"},
 		{"finders", "0", "peers that search at a time; 0 is all"},
@@ -37,8 +38,15 @@ var bootstrap = Scenario{
 }
 
 func runBootstrap(ctx context.Context, r *Run) error {
-	ramp, settle, finds, finders := r.Duration("ramp"), r.Duration("settle"), r.Int("finds"), r.Int("finders")
+	settle, finds, finders := r.Duration("settle"), r.Int("finds"), r.Int("finders")
 	warm := r.Text("join") == "warm" || r.Text("join") == "auto" && r.Peers > 300
+	ramp := time.Duration(0)
+	switch {
+	case r.Text("ramp") != "auto":
+		ramp = r.Duration("ramp")
+	case !warm:
+		ramp = rampCold
+	}
 	if err := r.Populate(); err != nil {
 		return err
 	}
