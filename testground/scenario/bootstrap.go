@@ -3,7 +3,6 @@ package scenario
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -31,14 +30,14 @@ var bootstrap = Scenario{
 		{"ramp", "auto", "over which peers start; auto: 30s if cold, 0s if warm"},
 		{"settle", "60s", "between joining and finding"},
 		{"finds", "20", "of each peer"},
-		{"finders", "0", "peers that search at a time; 0 is all"},
+		{"turn", "0", "peers that provide, or search, at a time; 0 is all"},
 		connsParam,
 	},
 	Run: runBootstrap,
 }
 
 func runBootstrap(ctx context.Context, r *Run) error {
-	settle, finds, finders := r.Duration("settle"), r.Int("finds"), r.Int("finders")
+	settle, finds, turn := r.Duration("settle"), r.Int("finds"), r.Int("turn")
 	warm := r.Text("join") == "warm" || r.Text("join") == "auto" && r.Peers > 300
 	ramp := time.Duration(0)
 	switch {
@@ -58,7 +57,7 @@ func runBootstrap(ctx context.Context, r *Run) error {
 	time.Sleep(settle / 2)
 	before := r.sent(isDHT)
 	provided := make([]cid.Cid, len(peers))
-	err := sim.Each(ctx, peers, func(ctx context.Context, p *sim.Peer) (err error) {
+	err := inTurns(ctx, peers, turn, func(ctx context.Context, p *sim.Peer) (err error) {
 		provided[p.Number()], err = r.provide(ctx, p)
 		return err
 	})
@@ -74,24 +73,32 @@ func runBootstrap(ctx context.Context, r *Run) error {
 	}
 	targets := r.targets(finds)
 	before = r.sent(isDHT)
-	if finders <= 0 {
-		finders = len(peers)
-	}
-	for some := range slices.Chunk(peers, finders) {
-		err = errors.Join(err, sim.Each(ctx, some, func(ctx context.Context, p *sim.Peer) error {
-			for _, t := range targets[p.Number()] {
-				if err := r.find(ctx, p, provided[t], peers[t]); err != nil {
-					return err
-				}
+	err = inTurns(ctx, peers, turn, func(ctx context.Context, p *sim.Peer) error {
+		for _, t := range targets[p.Number()] {
+			if err := r.find(ctx, p, provided[t], peers[t]); err != nil {
+				return err
 			}
-			return nil
-		}))
-	}
+		}
+		return nil
+	})
 	if err == nil {
 		r.perCall("find", before, finds*len(peers))
 		r.Logf("%d finds, all answered", finds*len(peers))
 	}
 	return err
+}
+
+// inTurns has so many peers at a time do what each is to do once; 0 is all.
+func inTurns(ctx context.Context, peers []*sim.Peer, turn int, do func(context.Context, *sim.Peer) error) error {
+	if turn <= 0 {
+		turn = len(peers)
+	}
+	for some := range slices.Chunk(peers, turn) {
+		if err := sim.Each(ctx, some, do); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // targets draws whose things each peer looks for.
