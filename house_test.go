@@ -21,6 +21,8 @@ var arrows = map[string][]string{
 	"block":                  {},
 	"directio":               {},
 	"blockstore/disk/volume": {},
+	"exchange/alarm":         {},
+	"exchange/flow":          {},
 
 	"dht/keyspace":             {},
 	"unixfs":                   {"block", "unixfs/codec", "unixfs/shard"},
@@ -30,7 +32,7 @@ var arrows = map[string][]string{
 	"blockstore/disk/badgerdb": {"blockstore/disk/volume"},
 	"blockstore/disk/segment":  {"block", "directio", "blockstore/disk/volume"},
 	"exchange/wire":            {"block"},
-	"exchange/swap":            {"block"},
+	"exchange/swap":            {"block", "exchange/alarm", "exchange/flow"},
 	"exchange/skeleton":        {},
 
 	"unixfs/build":          {"block", "unixfs", "unixfs/codec", "unixfs/shard"},
@@ -67,7 +69,7 @@ var doors = map[string][]string{
 // so that a script or a seed decides everything they do. unixfs and its builder
 // read no clock either, but keep Gets in flight and hash on all cores.
 var (
-	noGoroutines = []string{"block", "blockstore", "unixfs/codec", "unixfs/shard", "exchange/wire", "exchange/swap", "exchange/skeleton", "dht/keyspace"}
+	noGoroutines = []string{"block", "blockstore", "unixfs/codec", "unixfs/shard", "exchange/wire", "exchange/swap", "exchange/skeleton", "exchange/alarm", "exchange/flow", "dht/keyspace"}
 	noClock      = append([]string{"unixfs", "unixfs/build"}, noGoroutines...)
 )
 

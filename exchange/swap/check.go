@@ -35,8 +35,8 @@ func (m *Machine) Invariants() error {
 		return fmt.Errorf("5: the index of what is owed is off by %d", owing)
 	case sending != m.server.lines[swift].sending+m.server.lines[slow].sending:
 		return fmt.Errorf("7: %d bytes are being sent, not what is accounted for", sending)
-	case slots != m.server.slots.busy:
-		return fmt.Errorf("7: %d slots are taken, %d are accounted for", slots, m.server.slots.busy)
+	case slots != m.server.slots.Busy():
+		return fmt.Errorf("7: %d slots are taken, %d are accounted for", slots, m.server.slots.Busy())
 	case len(m.order) != len(m.peers):
 		return fmt.Errorf("7: %d peers are in order, %d are known", len(m.order), len(m.peers))
 	}
@@ -57,7 +57,7 @@ func (m *Machine) checkWant(w *want) error {
 		return fmt.Errorf("1: assigned to a peer that is gone")
 	case len(w.sessions) == 0:
 		return fmt.Errorf("nobody wants it")
-	case w.hunt != nil && w.hunt.look.due.IsZero():
+	case w.hunt != nil && !w.hunt.look.IsSet():
 		return fmt.Errorf("2: the hunt has come to a halt")
 	}
 	if w.holder == nil && w.hunt == nil && !slices.ContainsFunc(w.sessions, func(s *session) bool {
@@ -98,11 +98,11 @@ func (m *Machine) checkRemote(r *remote) error {
 		return fmt.Errorf("3: %d bytes are asked of it, %d are accounted for", out, r.out)
 	case open != r.open || open > entriesMax+1:
 		return fmt.Errorf("3: %d questions are open, %d are accounted for", open, r.open)
-	case len(r.assigned) > 0 && r.check.due.IsZero():
+	case len(r.assigned) > 0 && !r.check.IsSet():
 		return fmt.Errorf("2: it owes blocks and has no deadline")
-	case !r.stalled.IsZero() && r.check.due.IsZero():
+	case !r.stalled.IsZero() && !r.check.IsSet():
 		return fmt.Errorf("2: its backoff never ends")
-	case len(r.outbox)+len(r.haves) > 0 && !r.sending && r.flushAt.due.IsZero():
+	case len(r.outbox)+len(r.haves) > 0 && !r.sending && !r.flushAt.IsSet():
 		return fmt.Errorf("5: it has mail that nobody sends")
 	case len(r.haves) > answersMax:
 		return fmt.Errorf("7: %d answers are kept for it", len(r.haves))

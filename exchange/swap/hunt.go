@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2pnode/p2pnode/exchange/alarm"
 )
 
 // Limits of a hunt.
@@ -24,7 +26,7 @@ const (
 
 // hunt is the part of a want that asks around.
 type hunt struct {
-	look       alarm
+	look       alarm.Alarm
 	round      int       // groups asked so far
 	roundEnd   time.Time // when the next group is due
 	probed     int
@@ -40,7 +42,7 @@ type hunt struct {
 
 func (m *Machine) beginHunt(w *want) {
 	h := &hunt{providers: make(map[peer.ID]struct{}), lastHope: m.now, nextSearch: w.born}
-	h.look.fire = func() { m.pursue(w) }
+	h.look.Fire = func() { m.pursue(w) }
 	w.hunt = h
 	for _, s := range w.sessions {
 		s.hunting++
@@ -55,7 +57,7 @@ func (m *Machine) endHunt(w *want) {
 	if w.hunt == nil {
 		return
 	}
-	m.alarms.stop(&w.hunt.look)
+	m.alarms.Stop(&w.hunt.look)
 	w.hunt = nil
 	for _, s := range w.sessions {
 		s.hunting--
@@ -109,7 +111,7 @@ func (m *Machine) pursue(w *want) {
 	if m.maybeFail(w, open, left) {
 		return
 	}
-	m.alarms.set(&h.look, m.now.Add(huntPeriod))
+	m.alarms.Set(&h.look, m.now.Add(huntPeriod))
 }
 
 // openAsks counts the peers that may still answer, and marks the others silent.
@@ -140,7 +142,7 @@ func (m *Machine) unasked(w *want) []*remote {
 		if d := a.rank() - b.rank(); d != 0 {
 			return d
 		}
-		return int(a.window.rtt - b.window.rtt)
+		return int(a.window.RTT - b.window.RTT)
 	})
 	return list
 }
@@ -197,7 +199,7 @@ func (m *Machine) probe(w *want, fresh []*remote) (busy int) {
 			continue
 		}
 		h.probed++
-		h.roundEnd = later(h.roundEnd, m.now.Add(max(huntPeriod, 2*r.window.rtt)))
+		h.roundEnd = later(h.roundEnd, m.now.Add(max(huntPeriod, 2*r.window.RTT)))
 	}
 	h.round++
 	return busy

@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+
+	"github.com/p2pnode/p2pnode/exchange/alarm"
+	"github.com/p2pnode/p2pnode/exchange/flow"
 )
 
 // Limits on what is kept for a peer.
@@ -24,7 +27,7 @@ type server struct {
 	owing  map[cid.Cid][]*owed // by CID, oldest first
 	lines  [2]line             // of peers with blocks to send: swift ones, slow ones
 	seq    uint64
-	slots  slots
+	slots  flow.Slots
 	copies copies
 }
 
@@ -90,7 +93,7 @@ type reply struct {
 	moved time.Time // when some of it was last known to have been written
 	line  int       // that it is accounted to
 	slot  bool      // it has one
-	old   alarm
+	old   alarm.Alarm
 	size  int
 	left  int // bytes of it that are known to have been written
 	sent  []*owed

@@ -35,6 +35,9 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2pnode/p2pnode/exchange/alarm"
+	"github.com/p2pnode/p2pnode/exchange/flow"
 )
 
 // Options tunes a Machine. The zero value works.
@@ -83,7 +86,7 @@ type Machine struct {
 	dials    map[peer.ID]*dial
 	searches map[cid.Cid]*search
 	late     recent
-	alarms   alarms
+	alarms   alarm.Alarms
 	seq      uint64
 	server   server
 	stats    Stats
@@ -102,13 +105,13 @@ func New(o Options) *Machine {
 		sessions: make(map[uint64]*session),
 		dials:    make(map[peer.ID]*dial),
 		searches: make(map[cid.Cid]*search),
-		server:   server{owing: make(map[cid.Cid][]*owed), slots: newSlots(), copies: make(copies)},
+		server:   server{owing: make(map[cid.Cid][]*owed), slots: flow.NewSlots(), copies: make(copies)},
 	}
 }
 
 // Next is the time by which Step wants to be called with Wake, if nothing else
 // happens before; zero if it need not be.
-func (m *Machine) Next() time.Time { return m.alarms.next() }
+func (m *Machine) Next() time.Time { return m.alarms.Next() }
 
 // Stats returns the counts.
 func (m *Machine) Stats() Stats {
@@ -123,7 +126,7 @@ func (m *Machine) Step(now time.Time, e Event) []Action {
 	m.now = now
 	clear(m.out)
 	m.out = m.out[:0]
-	m.alarms.ring(now)
+	m.alarms.Ring(now)
 	m.handle(e)
 	for len(m.dirty) > 0 {
 		s := m.dirty[0]

@@ -4,6 +4,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/exchange/flow"
 )
 
 func (m *Machine) received(e Received) {
@@ -39,9 +40,9 @@ func (m *Machine) receiving(e Receiving) {
 	if r == nil || len(r.assigned) == 0 {
 		return
 	}
-	r.partial = min(r.partial+e.Size, windowMax)
+	r.partial = min(r.partial+e.Size, flow.WindowMax)
 	r.useful(m.now)
-	r.window.delivered(m.now, e.Size)
+	r.window.Delivered(m.now, e.Size)
 }
 
 func (m *Machine) block(r *remote, b block.Block) {
@@ -68,8 +69,8 @@ func (m *Machine) block(r *remote, b block.Block) {
 	m.revive(r)
 	known := min(r.partial, b.Size())
 	r.partial -= known
-	r.window.delivered(m.now, b.Size()-known)
-	r.window.counted()
+	r.window.Delivered(m.now, b.Size()-known)
+	r.window.Counted()
 	m.deliver(w, b, r)
 }
 
@@ -93,7 +94,7 @@ func (m *Machine) revive(r *remote) {
 // heard takes a round trip sample from an answer about w.
 func (m *Machine) heard(r *remote, w *want) {
 	if a := w.ask(r); a != nil && a.state.open() && !a.again {
-		r.window.roundTrip(m.now.Sub(a.at))
+		r.window.RoundTrip(m.now.Sub(a.at))
 	}
 }
 

@@ -7,6 +7,9 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2pnode/p2pnode/exchange/alarm"
+	"github.com/p2pnode/p2pnode/exchange/flow"
 )
 
 // Limits on what is asked of one peer.
@@ -44,7 +47,7 @@ type remote struct {
 	caps  Caps
 	score float64
 
-	window    window
+	window    flow.Window
 	assigned  []*want // oldest first
 	out       int     // bytes that these are estimated at
 	open      int     // questions that are not answered yet, HAVEs included
@@ -57,7 +60,7 @@ type remote struct {
 	partial   int           // bytes of messages under way that were counted already
 	stalls    int           // in a row
 	stalled   time.Time     // no want before then; zero if fine
-	check     alarm         // looks after deadlines
+	check     alarm.Alarm   // looks after deadlines
 	junk      int           // bytes
 	strikes   int
 	struck    time.Time
@@ -69,7 +72,7 @@ type remote struct {
 	greeted   bool // it was told what is wanted, and that nothing else is
 	unsure    bool // it is to be told once more, for it may not have heard
 	lastFlush time.Time
-	flushAt   alarm
+	flushAt   alarm.Alarm
 	retries   int // failed Sends in a row
 
 	ledger ledger
@@ -81,9 +84,9 @@ func (m *Machine) peerUp(e PeerUp) {
 	}
 	m.seq++
 	r := &remote{id: e.Peer, seq: m.seq, caps: e.Caps, score: e.Score, asked: make(map[*want]struct{})}
-	r.window = window{size: windowStart, rtt: e.RTT}
-	r.check.fire = func() { m.checkDeadlines(r) }
-	r.flushAt.fire = func() { m.mail(r) }
+	r.window = flow.Window{Size: flow.WindowStart, RTT: e.RTT}
+	r.check.Fire = func() { m.checkDeadlines(r) }
+	r.flushAt.Fire = func() { m.mail(r) }
 	r.ledger = newLedger()
 	m.peers[e.Peer] = r
 	m.order = append(m.order, r)
@@ -97,8 +100,8 @@ func (m *Machine) peerDown(id peer.ID) {
 	}
 	delete(m.peers, id)
 	m.order = slices.DeleteFunc(m.order, func(o *remote) bool { return o == r })
-	m.alarms.stop(&r.check)
-	m.alarms.stop(&r.flushAt)
+	m.alarms.Stop(&r.check)
+	m.alarms.Stop(&r.flushAt)
 	m.forgetLedger(r)
 	for _, s := range r.memberOf {
 		s.members = slices.DeleteFunc(s.members, func(b *member) bool { return b.r == r })
@@ -124,7 +127,7 @@ func (r *remote) askedInOrder() []*want {
 // patience is how long the peer may be silent while it owes something. A busy
 // one that keeps sending, if slowly, earns more.
 func (r *remote) patience() time.Duration {
-	return max(patienceMin, 4*r.window.rtt, min(4*r.gap, patienceMax))
+	return max(patienceMin, 4*r.window.RTT, min(4*r.gap, patienceMax))
 }
 
 // useful notes that something came in that was asked for.
@@ -148,12 +151,7 @@ func (r *remote) room(proven bool) bool {
 	case r.blocks == 0 && proven:
 		return len(r.assigned) < unprovenMax
 	}
-	least := blocksMin
-	if r.window.rate == 0 {
-		least = blocksStart
-	}
-	// The window may be overdrawn by one block: the one that is half there.
-	return len(r.assigned) < least || r.out < r.window.size
+	return r.window.Fits(len(r.assigned), r.out)
 }
 
 // doubtful tells whether the peer is to be asked only if nobody else can be.
@@ -213,7 +211,7 @@ func (m *Machine) flush() {
 		}
 		due := r.lastFlush.Add(coalesceTime)
 		if r.open > len(r.outbox) && m.now.Before(due) {
-			m.alarms.set(&r.flushAt, due)
+			m.alarms.Set(&r.flushAt, due)
 			continue
 		}
 		m.send(r)

@@ -13,8 +13,8 @@ const (
 )
 
 func (m *Machine) beginReview(s *session) {
-	if len(s.wants) > 0 && s.review.due.IsZero() && s.reviews < reviewsMax {
-		m.alarms.set(&s.review, m.now.Add(reviewPeriod<<s.reviews))
+	if len(s.wants) > 0 && !s.review.IsSet() && s.reviews < reviewsMax {
+		m.alarms.Set(&s.review, m.now.Add(reviewPeriod<<s.reviews))
 	}
 }
 

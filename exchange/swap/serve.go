@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+
+	"github.com/p2pnode/p2pnode/exchange/flow"
 )
 
 // Limits on serving.
@@ -29,6 +31,8 @@ const (
 	// quickSize is how many bytes in a row must have been written so: a socket takes
 	// some of them at once, however slow the line.
 	quickSize = 1 << 20
+	// slotFree is how large a reply may be that takes no slot.
+	slotFree = 16 << 10
 	// stuckTime is how long a reply counts against what the swift may have, and has a
 	// slot while nothing of it is written.
 	stuckTime = 2 * time.Second
@@ -80,7 +84,7 @@ func (l *ledger) needsSlot() bool { return l.quick < quickSize && l.size > slotF
 // in each other's way: a peer that is alone needs none.
 func (m *Machine) mayReply(r *remote) bool {
 	slots := &m.server.slots
-	return slots.free() || !r.ledger.needsSlot() || slots.busy == r.ledger.slots() && m.inLine() == 1
+	return slots.Free() || !r.ledger.needsSlot() || slots.Busy() == r.ledger.slots() && m.inLine() == 1
 }
 
 // slots is how many the peer has.
@@ -123,12 +127,12 @@ func (m *Machine) reply(r *remote) {
 		return
 	}
 	if p.slot = slot && p.size > slotFree; p.slot {
-		m.server.slots.take()
+		m.server.slots.Take()
 	}
 	m.server.seq++
 	p.seq = m.server.seq
-	p.old.fire = func() { m.age(r, p) }
-	m.alarms.set(&p.old, m.now.Add(stuckTime))
+	p.old.Fire = func() { m.age(r, p) }
+	m.alarms.Set(&p.old, m.now.Add(stuckTime))
 	l.replies = append(l.replies, p)
 	m.server.lines[p.line].sending += p.size
 	m.do(Serve{Peer: r.id, Seq: p.seq, Cids: cids, Pending: l.size})
@@ -141,11 +145,11 @@ func (m *Machine) age(r *remote, p *reply) {
 	p.line, r.ledger.line, r.ledger.beside = slow, slow, 0
 	m.server.lines[p.line].sending += p.size
 	due := p.moved.Add(stuckTime)
-	if end := p.begun.Add(slotTime(p.size)); end.Before(due) {
+	if end := p.begun.Add(flow.SlotTime(p.size)); end.Before(due) {
 		due = end
 	}
 	if p.slot && due.After(m.now) {
-		m.alarms.set(&p.old, due)
+		m.alarms.Set(&p.old, due)
 		return
 	}
 	m.vacate(p)
@@ -164,7 +168,7 @@ func (m *Machine) serving(e Serving) {
 func (m *Machine) left(p *reply, size int) {
 	p.left += size
 	if p.slot {
-		m.server.slots.sent(size)
+		m.server.slots.Sent(size)
 	}
 }
 
@@ -187,14 +191,14 @@ func (m *Machine) inLine() int {
 func (m *Machine) vacate(p *reply) {
 	if p.slot {
 		p.slot = false
-		m.server.slots.release(m.now, m.inLine() > 0)
+		m.server.slots.Release(m.now, m.inLine() > 0)
 	}
 }
 
 // finish ends the account of a reply.
 func (m *Machine) finish(p *reply) {
 	m.server.lines[p.line].sending -= p.size
-	m.alarms.stop(&p.old)
+	m.alarms.Stop(&p.old)
 	m.vacate(p)
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/exchange/alarm"
 )
 
 // Limits of a session.
@@ -43,7 +44,7 @@ type session struct {
 	urgent  *want     // the last that was asked for again: it may hunt beside huntsMax others
 	leader  *want     // the hunting want that asks around for all
 	probed  cid.Cid   // the last leader that is done: late answers still tell who is of use
-	review  alarm
+	review  alarm.Alarm
 	reviews int // since there was nothing to want
 	dirty   bool
 	closed  bool
@@ -62,7 +63,7 @@ func (m *Machine) session(id uint64) *session {
 	s := m.sessions[id]
 	if s == nil {
 		s = &session{id: id, wants: make(map[*want]struct{}), sizes: make(map[uint64]int)}
-		s.review.fire = func() { m.review(s) }
+		s.review.Fire = func() { m.review(s) }
 		m.sessions[id] = s
 	}
 	return s
@@ -80,7 +81,7 @@ func (m *Machine) closeSession(id uint64) {
 		b.r.memberOf = slices.DeleteFunc(b.r.memberOf, func(o *session) bool { return o == s })
 	}
 	s.closed = true
-	m.alarms.stop(&s.review)
+	m.alarms.Stop(&s.review)
 	delete(m.sessions, id)
 	m.leaveSearches(s)
 }
@@ -247,7 +248,7 @@ func (m *Machine) pick(w *want) (best *remote, hope bool) {
 		if !r.room(proven) {
 			return
 		}
-		if best == nil || d < doubt || d == doubt && r.window.finish(r.out+size) < best.window.finish(best.out+size) {
+		if best == nil || d < doubt || d == doubt && r.window.Finish(r.out+size) < best.window.Finish(best.out+size) {
 			best, doubt = r, d
 		}
 	}
@@ -277,7 +278,7 @@ func (m *Machine) rescue(s *session) {
 		var r *remote
 		for _, b := range s.members {
 			if b.r.blocks > 0 && b.r.stalled.IsZero() && b.reliable() &&
-				(r == nil || b.r.window.finish(b.r.out+size) < r.window.finish(r.out+size)) {
+				(r == nil || b.r.window.Finish(b.r.out+size) < r.window.Finish(r.out+size)) {
 				r = b.r
 			}
 		}
@@ -306,7 +307,7 @@ func (m *Machine) latest(s *session, r *remote) *want {
 		if w == nil {
 			continue
 		}
-		t, saved := m.arrival(h), 2*r.window.finish(r.out+w.size)+rescueMin
+		t, saved := m.arrival(h), 2*r.window.Finish(r.out+w.size)+rescueMin
 		if m.underWay(w) {
 			saved = 2*saved + copyMin
 		}
@@ -336,10 +337,10 @@ func (r *remote) lastOf(s *session, to *remote) *want {
 // peer is late for twice what it should have taken says that it was not.
 func (m *Machine) underWay(w *want) bool {
 	h := w.holder
-	if m.now.Sub(h.lastHeard) > max(lateMin, 2*h.window.finish(w.size)) {
+	if m.now.Sub(h.lastHeard) > max(lateMin, 2*h.window.Finish(w.size)) {
 		return false
 	}
-	path := int(h.window.rate*h.window.rtt.Seconds()) + 2*quantum
+	path := int(h.window.Rate*h.window.RTT.Seconds()) + 2*quantum
 	return h.out-w.size < path
 }
 
@@ -347,7 +348,7 @@ func (m *Machine) underWay(w *want) bool {
 // already is taken to need as long again.
 func (m *Machine) arrival(r *remote) time.Duration {
 	gone := m.now.Sub(r.lastHeard)
-	if left := r.window.finish(r.out) - gone; left > 0 {
+	if left := r.window.Finish(r.out) - gone; left > 0 {
 		return left
 	}
 	return gone

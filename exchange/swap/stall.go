@@ -3,6 +3,8 @@ package swap
 import (
 	"slices"
 	"time"
+
+	"github.com/p2pnode/p2pnode/exchange/flow"
 )
 
 const (
@@ -22,10 +24,10 @@ func (m *Machine) watch(r *remote) {
 	case m.peers[r.id] != r:
 		return // banned a moment ago
 	case !r.stalled.IsZero():
-		m.alarms.set(&r.check, r.stalled)
+		m.alarms.Set(&r.check, r.stalled)
 		return
 	case len(r.assigned) == 0:
-		m.alarms.stop(&r.check)
+		m.alarms.Stop(&r.check)
 		return
 	}
 	due := r.lastHeard.Add(r.patience())
@@ -35,7 +37,7 @@ func (m *Machine) watch(r *remote) {
 	if !due.After(m.now) {
 		due = m.now.Add(time.Millisecond)
 	}
-	m.alarms.set(&r.check, due)
+	m.alarms.Set(&r.check, due)
 }
 
 // checkDeadlines runs when a deadline of the peer may be over, or its backoff.
@@ -89,11 +91,11 @@ func (m *Machine) breach(r *remote) {
 func (m *Machine) stall(r *remote) {
 	r.stalls = min(r.stalls+1, stallsMax)
 	r.stalled = m.now.Add(m.jitter(stallTime << (r.stalls - 1)))
-	m.alarms.set(&r.check, r.stalled)
+	m.alarms.Set(&r.check, r.stalled)
 	if len(r.assigned) > 0 {
 		m.do(Report{Peer: r.id, Fault: FaultStall})
 	}
-	r.window.size = windowStart
+	r.window.Size = flow.WindowStart
 	broken := false
 	for _, w := range slices.Clone(r.assigned) {
 		broken = m.takeBack(w, r) || broken

@@ -28,7 +28,7 @@ func (m *Machine) Table() []PeerStats {
 	for i, r := range m.order {
 		t[i] = PeerStats{
 			Peer: r.id, BlocksIn: r.blocks, BytesOut: r.ledger.sent,
-			Rate: r.window.rate, RTT: r.window.rtt, Window: r.window.size, Asked: r.out,
+			Rate: r.window.Rate, RTT: r.window.RTT, Window: r.window.Size, Asked: r.out,
 			Wants: len(r.ledger.wants), Queued: r.ledger.size,
 			Credit: r.credit, Stalled: !r.stalled.IsZero(), BlockOnly: r.caps.BlocksOnly,
 		}

@@ -165,7 +165,7 @@ func (m *Machine) assign(w *want, r *remote) {
 	w.size = w.estimate()
 	w.ahead = r.out + w.size
 	if len(r.assigned) == 0 {
-		r.window.begin(m.now)
+		r.window.Begin(m.now)
 		r.lastHeard = m.now
 	}
 	for i := range w.asks {
@@ -185,7 +185,7 @@ func (m *Machine) assign(w *want, r *remote) {
 // deadline is when r should have delivered the want, if it sends at all. It
 // moves with what is known of the peer's speed.
 func (r *remote) deadline(w *want) time.Time {
-	return w.since.Add(r.patience() + 4*r.window.finish(w.ahead))
+	return w.since.Add(r.patience() + 4*r.window.Finish(w.ahead))
 }
 
 // release takes the want back from r, if r has it.

@@ -1,4 +1,4 @@
-package swap
+package flow
 
 import "time"
 
@@ -14,25 +14,23 @@ const (
 	trialGain = 1.2
 	// trialPause is how long the slots stay as they are after more were of no use.
 	trialPause = 10 * time.Second
-	// slotFree is how large a reply may be that takes no slot.
-	slotFree = 16 << 10
 	// A reply has its slot for slotTimeMin and what it takes at slotRateMin, in
 	// bytes/s. Who reads more slowly, or not at all, keeps nobody else waiting.
 	slotTimeMin = 2 * time.Second
 	slotRateMin = 64 << 10
 )
 
-// slotTime is for how long a reply of size bytes may have its slot.
-func slotTime(size int) time.Duration {
+// SlotTime is for how long a reply of size bytes may have its slot.
+func SlotTime(size int) time.Duration {
 	return slotTimeMin + time.Duration(size)*time.Second/slotRateMin
 }
 
-// slots decides how many replies to slow peers may be under way at a time. If the
+// Slots decides how many replies to slow peers may be under way at a time. If the
 // uplink is what makes them slow, all that more of them at a time achieve is that each
 // takes longer: the first copy of every block leaves late, and nobody can pass it on. If
 // it is the peers' downlinks, there must be many. So it tries: more slots stay if they
 // raise the rate.
-type slots struct {
+type Slots struct {
 	most int // replies that may be under way
 	busy int // that are
 
@@ -43,19 +41,24 @@ type slots struct {
 	rest   time.Time
 }
 
-func newSlots() slots { return slots{most: slotsStart} }
+// NewSlots returns slots of which none is taken.
+func NewSlots() Slots { return Slots{most: slotsStart} }
 
-// free tells whether another reply may begin.
-func (s *slots) free() bool { return s.busy < s.most }
+// Free tells whether another reply may begin.
+func (s *Slots) Free() bool { return s.busy < s.most }
 
-func (s *slots) take() { s.busy++ }
+// Take begins a reply.
+func (s *Slots) Take() { s.busy++ }
 
-// sent notes that bytes of a reply have gone.
-func (s *slots) sent(size int) { s.bytes += size }
+// Busy is how many replies are under way.
+func (s *Slots) Busy() int { return s.busy }
 
-// release ends a reply. waiting tells whether another is to take its place: only then do
+// Sent notes that bytes of a reply have gone.
+func (s *Slots) Sent(size int) { s.bytes += size }
+
+// Release ends a reply. waiting tells whether another is to take its place: only then do
 // the slots limit the rate.
-func (s *slots) release(now time.Time, waiting bool) {
+func (s *Slots) Release(now time.Time, waiting bool) {
 	s.busy--
 	if !waiting || now.Before(s.rest) {
 		s.began = time.Time{}
@@ -84,7 +87,7 @@ func (s *slots) release(now time.Time, waiting bool) {
 }
 
 // giveUp ends a trial of more slots, if this is one, with as many as before.
-func (s *slots) giveUp() {
+func (s *Slots) giveUp() {
 	if s.before > 0 {
 		s.most /= 2
 		s.before = 0

@@ -1,12 +1,8 @@
-package swap
+package flow
 
 import (
 	"testing"
 	"time"
-
-	"github.com/ipfs/go-cid"
-
-	"github.com/p2pnode/p2pnode/block"
 )
 
 // TestSlots: peers that always wait are sent replies over an uplink that is shared by
@@ -24,20 +20,20 @@ func TestSlots(t *testing.T) {
 		{"ten peers fill it", 100 * mbit, 10 * mbit, 8, 32},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s, now := newSlots(), time.Unix(1e9, 0)
+			s, now := NewSlots(), time.Unix(1e9, 0)
 			sum, rounds, sent := 0, 0, 0
 			const span = 10 * time.Minute
 			for end := now.Add(span); now.Before(end); {
-				for s.free() {
-					s.take()
+				for s.Free() {
+					s.Take()
 				}
 				// All replies under way end together: one round.
 				n := s.busy
 				rate := min(c.up/float64(n), c.down)
 				now = now.Add(time.Duration(size / rate * float64(time.Second)))
 				for range n {
-					s.sent(size)
-					s.release(now, true)
+					s.Sent(size)
+					s.Release(now, true)
 					sent += size
 				}
 				sum, rounds = sum+n, rounds+1
@@ -55,12 +51,12 @@ func TestSlots(t *testing.T) {
 // TestSlotsWithoutWaiting: when nobody waits the slots are not what limits the rate, and
 // nothing is learned from it.
 func TestSlotsWithoutWaiting(t *testing.T) {
-	s, now := newSlots(), time.Unix(1e9, 0)
+	s, now := NewSlots(), time.Unix(1e9, 0)
 	for range 1000 {
-		s.take()
+		s.Take()
 		now = now.Add(100 * time.Millisecond)
-		s.sent(1 << 20)
-		s.release(now, false)
+		s.Sent(1 << 20)
+		s.Release(now, false)
 	}
 	if s.most != slotsStart || s.busy != 0 {
 		t.Errorf("%d slots, %d of them taken", s.most, s.busy)
@@ -70,40 +66,17 @@ func TestSlotsWithoutWaiting(t *testing.T) {
 // TestSlotsOfFew: when there come to be more slots than peers that wait, it is not known
 // what they are good for, and there are no more than before.
 func TestSlotsOfFew(t *testing.T) {
-	s, now := newSlots(), time.Unix(1e9, 0)
+	s, now := NewSlots(), time.Unix(1e9, 0)
 	for range 20 {
 		for s.most == slotsStart {
-			s.take()
+			s.Take()
 			now = now.Add(time.Second)
-			s.sent(1 << 20)
-			s.release(now, true)
+			s.Sent(1 << 20)
+			s.Release(now, true)
 		}
-		s.take()
-		if s.release(now.Add(time.Second), false); s.most != slotsStart {
+		s.Take()
+		if s.Release(now.Add(time.Second), false); s.most != slotsStart {
 			t.Fatalf("%d slots", s.most)
-		}
-	}
-}
-
-// TestQuick: a peer is quick by what was written to it, not by what failed at once.
-func TestQuick(t *testing.T) {
-	b, err := block.New([]byte("a block"), block.Prefix{Codec: cid.Raw})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, failed := range []bool{false, true} {
-		m, now := New(Options{}), time.Unix(1e9, 0)
-		m.Step(now, PeerUp{Peer: "ann"})
-		for range 2 * quickSize / quantum {
-			m.Step(now, Received{Peer: "ann", Entries: []Entry{{Cid: b.Cid()}}})
-			for _, a := range m.Step(now, Looked{Peer: "ann", Blocks: []Sized{{Cid: b.Cid(), Size: quantum}}}) {
-				if a, ok := a.(Serve); ok {
-					m.Step(now, Served{Peer: "ann", Seq: a.Seq, Size: quantum, Failed: failed})
-				}
-			}
-		}
-		if quick := m.peers["ann"].ledger.quick; quick != map[bool]int{false: quickSize, true: 0}[failed] {
-			t.Errorf("failed %v: %d bytes count", failed, quick)
 		}
 	}
 }
