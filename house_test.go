@@ -23,6 +23,7 @@ var arrows = map[string][]string{
 	"blockstore/disk/volume": {},
 	"exchange/alarm":         {},
 	"exchange/flow":          {},
+	"exchange/frame":         {"block"},
 
 	"dht/keyspace":             {},
 	"unixfs":                   {"block", "unixfs/codec", "unixfs/shard"},
@@ -69,7 +70,7 @@ var doors = map[string][]string{
 // so that a script or a seed decides everything they do. unixfs and its builder
 // read no clock either, but keep Gets in flight and hash on all cores.
 var (
-	noGoroutines = []string{"block", "blockstore", "unixfs/codec", "unixfs/shard", "exchange/wire", "exchange/swap", "exchange/skeleton", "exchange/alarm", "exchange/flow", "dht/keyspace"}
+	noGoroutines = []string{"block", "blockstore", "unixfs/codec", "unixfs/shard", "exchange/wire", "exchange/swap", "exchange/skeleton", "exchange/alarm", "exchange/flow", "exchange/frame", "dht/keyspace"}
 	noClock      = append([]string{"unixfs", "unixfs/build"}, noGoroutines...)
 )
 

@@ -55,15 +55,16 @@ func (r *Reader) Length() (int, error) {
 // Body reads the length bytes of a message and decodes them. gate may be nil.
 // The Message refers to memory that nothing else uses.
 func (r *Reader) Body(length int, gate Gate) (Message, error) {
-	buf, err := r.body(length, gate)
+	buf, err := r.Bytes(length, gate)
 	if err != nil {
 		return Message{}, err
 	}
 	return Decode(buf)
 }
 
-// body reads length bytes into memory that nothing else uses.
-func (r *Reader) body(length int, gate Gate) ([]byte, error) {
+// Bytes reads the length bytes of a message, whatever it is, into memory that nothing
+// else uses. gate may be nil.
+func (r *Reader) Bytes(length int, gate Gate) ([]byte, error) {
 	if gate == nil {
 		gate = func(_, _ int) error { return nil }
 	}

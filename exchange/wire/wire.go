@@ -1,17 +1,15 @@
-// Package wire holds the bytes of bitswap and of the swarm protocol: messages and
-// frames in, messages and frames out.
+// Package wire holds the bytes of bitswap: messages in, messages out.
 //
 // It is not a protocol: it decides nothing about whom to ask or answer, and it
-// hashes nothing. A Reader turns a stream into Messages or Frames under limits, a
-// Writer and a FrameWriter do the reverse. Block bytes are never copied on the way out, and on the way
+// hashes nothing. A Reader turns a stream into Messages under limits, a Writer
+// does the reverse. Block bytes are never copied on the way out, and on the way
 // in they are slices of the one buffer that the message was read into.
 //
 // Invariant: whatever a stranger sends, a Reader holds at most twice the bytes
 // of this message, or as many as of the one before it, that have really
 // arrived, plus bufferMin; a declared length or count buys no memory.
 //
-// Frames are described at ProtocolSwarm, messages by the bitswap specification,
-// https://specs.ipfs.tech/bitswap-protocol/.
+// Source: the bitswap specification, https://specs.ipfs.tech/bitswap-protocol/.
 // A message is an unsigned varint length followed by this protobuf message:
 //
 //	Message   1 wantlist  { 1 entry*, 2 full bool }

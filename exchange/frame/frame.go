@@ -1,16 +1,15 @@
-package wire
-
-import (
-	"fmt"
-
-	"github.com/ipfs/go-cid"
-
-	"github.com/p2pnode/p2pnode/block"
-)
-
-// ProtocolSwarm is the protocol of frames, in which a peer asks another for a DAG and
-// not for blocks. Nobody speaks it yet. A frame is an unsigned varint length, a type byte and this body, in which all
-// numbers are unsigned varints:
+// Package frame holds the bytes of the swarm protocol, in which a peer asks another for
+// a DAG and not for blocks.
+//
+// It is no protocol: what frames mean, and who may send which, is said in
+// docs/swarm-protocol.md and decided by exchange/swarm. Block bytes are neither copied
+// nor hashed.
+//
+// Invariant: what Decode returns is in proportion to the bytes that it was given, and
+// within the limits of this package, whatever they say.
+//
+// A frame is an unsigned varint length, a type byte and this body, in which all numbers
+// are unsigned varints:
 //
 //	0x10 Open     channel, flags (1 nodes), root, from, leaves, credit, n, n stops
 //	0x11 Request  channel, ranges
@@ -30,12 +29,23 @@ import (
 //	ranges        n, n times: first less the end of the range before, count-1
 //
 // Frames of other types are passed over.
-const ProtocolSwarm = "/p2pnode/swarm/1"
+package frame
+
+import (
+	"errors"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/p2pnode/p2pnode/block"
+)
+
+// Protocol is what speaks frames.
+const Protocol = "/p2pnode/swarm/1"
 
 // Limits on frames.
 const (
-	// FrameSizeMax is the largest frame in bytes: a block and what names it.
-	FrameSizeMax = block.SizeMax + 64
+	// SizeMax is the largest frame in bytes: a block and what names it.
+	SizeMax = block.SizeMax + 64
 	// RangesMax is how many ranges one frame may hold.
 	RangesMax = 4096
 	// StopsMax is how many stops an Open may hold.
@@ -190,5 +200,10 @@ func (Offer) frame()   {}
 // an Offer.
 const numberMax = 1 << 30
 
-// errFrame is the ErrMalformed of frames.
-var errFrame = fmt.Errorf("swarm frame: %w", ErrMalformed)
+// Errors of Decode. Each means that the stream is of no more use.
+var (
+	// ErrMalformed means bytes that are no frame.
+	ErrMalformed = errors.New("malformed frame")
+	// ErrLimit means a frame beyond one of the limits of this package.
+	ErrLimit = errors.New("frame over the limit")
+)

@@ -1,4 +1,4 @@
-package wire
+package frame
 
 import (
 	"encoding/binary"
@@ -9,25 +9,14 @@ import (
 	"github.com/p2pnode/p2pnode/block"
 )
 
-// Frame reads the length bytes of a frame and decodes them. gate may be nil. The frame
-// is nil if it is of a type that is not known; it refers to memory that nothing else
-// uses.
-func (r *Reader) Frame(length int, gate Gate) (Frame, error) {
-	if length > FrameSizeMax {
-		return nil, fmt.Errorf("read frame of %d bytes: %w", length, ErrLimit)
-	}
-	buf, err := r.body(length, gate)
-	if err != nil {
-		return nil, err
-	}
-	return DecodeFrame(buf)
-}
-
-// DecodeFrame decodes a frame without its length. The bytes of nodes and blocks are
+// Decode decodes a frame without its length; it is nil if its type is not known. The bytes of nodes and blocks are
 // slices of buf, which must not be changed afterwards.
-func DecodeFrame(buf []byte) (Frame, error) {
+func Decode(buf []byte) (Frame, error) {
 	if len(buf) == 0 {
-		return nil, errFrame
+		return nil, ErrMalformed
+	}
+	if len(buf) > SizeMax {
+		return nil, fmt.Errorf("frame of %d bytes: %w", len(buf), ErrLimit)
 	}
 	p := &parser{rest: buf[1:]}
 	var f Frame
@@ -62,7 +51,7 @@ func DecodeFrame(buf []byte) (Frame, error) {
 		return nil, nil
 	}
 	if p.err == nil && len(p.rest) > 0 {
-		p.err = fmt.Errorf("%d bytes too many: %w", len(p.rest), errFrame)
+		p.err = fmt.Errorf("%d bytes too many: %w", len(p.rest), ErrMalformed)
 	}
 	if p.err != nil {
 		return nil, p.err
@@ -87,11 +76,11 @@ func (p *parser) upTo(most uint64) uint64 {
 	}
 	n, size := binary.Uvarint(p.rest)
 	if size <= 0 {
-		p.fail(errFrame)
+		p.fail(ErrMalformed)
 		return 0
 	}
 	if n > most {
-		p.fail(fmt.Errorf("%d, over %d: %w", n, most, errFrame))
+		p.fail(fmt.Errorf("%d, over %d: %w", n, most, ErrMalformed))
 		return 0
 	}
 	p.rest = p.rest[size:]
@@ -109,7 +98,7 @@ func (p *parser) count(most, size int) int {
 		p.fail(fmt.Errorf("%d parts of a frame: %w", n, ErrLimit))
 		return 0
 	case n*size > len(p.rest):
-		p.fail(errFrame)
+		p.fail(ErrMalformed)
 		return 0
 	}
 	return n
@@ -127,7 +116,7 @@ func (p *parser) bytes(n int) []byte {
 		p.fail(fmt.Errorf("block of %d bytes: %w", n, ErrLimit))
 		return nil
 	case n > len(p.rest):
-		p.fail(errFrame)
+		p.fail(ErrMalformed)
 		return nil
 	}
 	b := p.rest[:n:n]
@@ -138,14 +127,14 @@ func (p *parser) bytes(n int) []byte {
 func (p *parser) cid() cid.Cid {
 	n := p.number()
 	if p.err == nil && (n > block.CIDSizeMax || n > len(p.rest)) {
-		p.fail(fmt.Errorf("CID of %d bytes: %w", n, errFrame))
+		p.fail(fmt.Errorf("CID of %d bytes: %w", n, ErrMalformed))
 	}
 	if p.err != nil {
 		return cid.Undef
 	}
-	c, ok, err := readCID(p.rest[:n])
-	if err != nil || !ok {
-		p.fail(fmt.Errorf("CID %x: %w", p.rest[:n], errFrame))
+	c, err := cid.Cast(p.rest[:n])
+	if err != nil || block.Check(c) != nil {
+		p.fail(fmt.Errorf("CID %x: %w", p.rest[:n], ErrMalformed))
 		return cid.Undef
 	}
 	p.rest = p.rest[n:]
@@ -191,7 +180,7 @@ func (p *parser) nodes() Nodes {
 		}
 		switch n := int(p.upTo(2*numberMax + 1)); {
 		case n == 1:
-			p.fail(errFrame)
+			p.fail(ErrMalformed)
 		case n&1 == 1:
 			f.Items = append(f.Items, Item{Leaves: n >> 1})
 		default:

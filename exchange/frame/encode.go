@@ -1,4 +1,4 @@
-package wire
+package frame
 
 import (
 	"bufio"
@@ -9,24 +9,28 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// FrameWriter writes frames to a stream. It is not safe for concurrent use.
-type FrameWriter struct {
+// writeBuffer gathers small frames into writes of this many bytes; blocks go to the stream
+// as they are.
+const writeBuffer = 32 << 10
+
+// Writer writes frames to a stream. It is not safe for concurrent use.
+type Writer struct {
 	w    *bufio.Writer
 	head []byte
 }
 
-// NewFrameWriter writes frames to w.
-func NewFrameWriter(w io.Writer) *FrameWriter {
-	return &FrameWriter{w: bufio.NewWriterSize(w, writeBuffer)}
+// NewWriter writes frames to w.
+func NewWriter(w io.Writer) *Writer {
+	return &Writer{w: bufio.NewWriterSize(w, writeBuffer)}
 }
 
 // Write sends frames, without copying blocks, and flushes.
-func (w *FrameWriter) Write(frames ...Frame) error {
+func (w *Writer) Write(frames ...Frame) error {
 	for _, f := range frames {
 		head, tail := appendFrame(w.head[:0], f)
 		w.head = head
 		size := len(head) + len(tail)
-		if size > FrameSizeMax {
+		if size > SizeMax {
 			return fmt.Errorf("write frame of %d bytes: %w", size, ErrLimit)
 		}
 		var length [binary.MaxVarintLen64]byte
