@@ -19,7 +19,7 @@ func wantBugs() []Bug {
 			Name: "deadline-dropped", Doc: "a peer that was asked for a block, and keeps silent, is waited for as long as it is connected",
 			Edits: []Edit{{
 				"exchange/swap/stall.go",
-				"\tm.alarms.set(&r.check, due)\n}\n",
+				"\tm.alarms.Set(&r.check, due)\n}\n",
 				"\tm.alarms.stop(&r.check)\n}\n",
 			}},
 			Shows: "no answer",
