@@ -20,7 +20,7 @@ func wantBugs() []Bug {
 			Edits: []Edit{{
 				"exchange/swap/stall.go",
 				"\tm.alarms.Set(&r.check, due)\n}\n",
-				"\tm.alarms.stop(&r.check)\n}\n",
+				"\tm.alarms.Stop(&r.check)\n}\n",
 			}},
 			Shows: "no answer",
 		}),
