@@ -18,8 +18,11 @@ import (
 const (
 	snapshotInterval = 30 * time.Second
 	snapshotFirst    = 2 * time.Second // for nodes that do not live long
-	// snapshotPeersMax and snapshotAddrsMax bound the snapshot, to about 100 KiB.
-	snapshotPeersMax = 128
+	// snapshotPeersMax and snapshotAddrsMax bound the snapshot, to some 100 KiB. A table
+	// has 20 peers at each distance: 180 of a network of 5,000, 350 of a million. One that
+	// was cut short would leave the node without neighbours, or blind to a part of the
+	// network, until the first refresh.
+	snapshotPeersMax = 512
 	snapshotAddrsMax = 8
 	snapshotSizeMax  = 1 << 20 // bytes that are read back
 	// snapshotAgeMax is for how long a peer that was not seen again is kept.

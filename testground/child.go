@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"runtime/pprof"
 	"sync"
 	"syscall"
@@ -48,9 +47,7 @@ func child(t *testing.T, args []string, out, errs io.Writer) int {
 		fmt.Fprintln(errs, "testground:", err)
 		return exitUsage
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(j.gcPercent())
-	}
+	j.tuneGC()
 	stopProfile, err := j.startProfile()
 	if err != nil {
 		fmt.Fprintln(errs, "testground:", err)
