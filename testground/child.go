@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"sync"
 	"syscall"
@@ -47,7 +48,9 @@ func child(t *testing.T, args []string, out, errs io.Writer) int {
 		fmt.Fprintln(errs, "testground:", err)
 		return exitUsage
 	}
-	j.tuneGC()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(j.gcPercent())
+	}
 	stopProfile, err := j.startProfile()
 	if err != nil {
 		fmt.Fprintln(errs, "testground:", err)

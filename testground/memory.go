@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"runtime/debug"
 	"strconv"
 	"strings"
 )
@@ -35,10 +34,7 @@ func (j job) estimateMB() float64 {
 	if j.procs {
 		return baseMB + float64(j.peers)*daemonMB
 	}
-	if j.isLarge() {
-		return j.nodesMB() * gcLargeShare
-	}
-	return j.nodesMB()
+	return j.nodesMB() * float64(100+j.gcPercent()) / (100 + gcPercent)
 }
 
 // nodesMB is how much whole nodes take, with gcPercent.
@@ -70,25 +66,20 @@ func (j job) nodesMB() float64 {
 	return baseMB + n*(each+heldMB)
 }
 
-// Garbage is collected when there is gcPercent as much of it as of what is in use; in
-// networks that would take gcLargeMB or more so, when they have taken gcLargeShare of that.
+// Networks that would take gcLargeMB or more have their garbage collected sooner, which
+// trades time for memory.
 const (
-	gcPercent    = 75 // not Go's own 100: a tenth for a tenth
-	gcLargeMB    = 4000
-	gcLargeShare = 0.69
+	gcPercent      = 75 // not Go's own 100: a tenth for a tenth
+	gcLargePercent = 20 // a third for a third
+	gcLargeMB      = 4000
 )
 
-// isLarge tells whether the garbage of the job's network is what fills the machine.
-func (j job) isLarge() bool { return !j.onMachines() && !j.procs && j.nodesMB() >= gcLargeMB }
-
-// tuneGC has garbage collected as the estimate expects, unless the environment says how.
-func (j job) tuneGC() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+// gcPercent is after how much garbage it is collected.
+func (j job) gcPercent() int {
+	if !j.onMachines() && !j.procs && j.nodesMB() >= gcLargeMB {
+		return gcLargePercent
 	}
-	if j.isLarge() && os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(j.estimateMB() * megabyte))
-	}
+	return gcPercent
 }
 
 // A run that has taken more than memoryTimes as much as was estimated, and memoryMore, has
