@@ -256,12 +256,17 @@ func backoff(attempt int, least, most time.Duration) time.Duration {
 // waitPeers returns once the routing table has a peer. kad-dht says nowhere
 // when that happens, so it is asked.
 func waitPeers(ctx context.Context, c *core) error {
-	if c.RoutingTable().Size() > 0 {
+	return poll(ctx, func() bool { return c.RoutingTable().Size() > 0 })
+}
+
+// poll returns once something is so that nobody tells, or with the context's error.
+func poll(ctx context.Context, so func() bool) error {
+	if so() {
 		return ctx.Err()
 	}
 	tick := time.NewTicker(peersPollPeriod)
 	defer tick.Stop()
-	for c.RoutingTable().Size() == 0 {
+	for !so() {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

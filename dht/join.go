@@ -94,15 +94,8 @@ func (d *DHT) awaitJoin(ctx context.Context, c *core) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	tick := time.NewTicker(peersPollPeriod)
-	defer tick.Stop()
-	for d.alone() || c.RoutingTable().Size() == 0 {
-		select {
-		case <-ctx.Done(): // without a peer the lookup says so
-			return
-		case <-tick.C:
-		}
-	}
+	// Without a peer the lookup says so.
+	_ = poll(ctx, func() bool { return !d.alone() && c.RoutingTable().Size() > 0 })
 }
 
 // keepJoined dials bootstrap peers while the table is low, and all that the node knows

@@ -1,9 +1,8 @@
 // Package frame holds the bytes of the swarm protocol, in which a peer asks another for
 // a DAG and not for blocks.
 //
-// It is no protocol: what frames mean, and who may send which, is said in
-// docs/swarm-protocol.md and decided by exchange/swarm. Block bytes are neither copied
-// nor hashed.
+// It is no protocol: it does not decide who may send which frame, and nobody speaks it
+// yet. Block bytes are neither copied nor hashed.
 //
 // Invariant: what Decode returns is in proportion to the bytes that it was given, and
 // within the limits of this package, whatever they say.

@@ -3,7 +3,7 @@
 //
 // It is not a wire (see exchange/wire) and moves no bytes: a driver tells it
 // what happened and does what it says. Wires differ for it only by their Caps;
-// what a window may hold (window), who is the best to ask (pick) and whose turn
+// what a window may hold (exchange/flow), who is the best to ask (pick) and whose turn
 // it is to be served (serve) are each decided in one place, where a second wire,
 // rarest-first and choking have theirs.
 //

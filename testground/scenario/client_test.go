@@ -45,6 +45,39 @@ func TestClients(t *testing.T) {
 	}
 }
 
+// TestConns: with conns peers keep fewer connections, whatever they are, and nothing is
+// left of the connection manager that would have kept more.
+func TestConns(t *testing.T) {
+	for _, client := range []string{"p2pnode", "gossipsub"} {
+		sum := func(conns string) (sum int) {
+			s, err := scenario.Find("gossip")
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				n := sim.New(sim.Config{Seed: 1})
+				r, err := scenario.NewRun(s, n, 60, map[string]string{"client": client, "conns": conns, "degree": "30", "messages": "1"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Run(t.Context(), r); err != nil {
+					t.Error(err)
+				}
+				for _, p := range n.Peers() {
+					sum += len(p.Connected())
+				}
+				if err := n.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			return sum
+		}
+		if few, all := sum("2"), sum("0"); 4*few > 3*all {
+			t.Errorf("%s: %d connections with conns=2, %d without", client, few, all)
+		}
+	}
+}
+
 // TestClientMistakes: a client that there is none of, or that cannot do it, is refused
 // before anything runs.
 func TestClientMistakes(t *testing.T) {

@@ -206,8 +206,8 @@ func (r *Run) Start(ctx context.Context, peers []*sim.Peer) error {
 	return sim.Each(ctx, peers, r.start)
 }
 
-// startOver starts peers one after the other over a while. Thousands that start at once
-// take twice the memory: for all that each does then.
+// startOver starts peers one after the other over a while: of thousands that start at
+// once, all dials are under way at the same time.
 func (r *Run) startOver(ctx context.Context, ramp time.Duration, peers []*sim.Peer) error {
 	return sim.Each(ctx, peers, func(ctx context.Context, p *sim.Peer) error {
 		time.Sleep(ramp * time.Duration(p.Number()) / time.Duration(r.Peers))

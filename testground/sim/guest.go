@@ -99,9 +99,16 @@ func (p *Peer) hostOptions() []libp2p.Option {
 // behind many that nobody needs.
 const connGrace = 5 * time.Second
 
-// connections is an option of the host, which owns what it makes.
+// connections is an option of the host, which owns what it makes. A guest may have set a
+// connection manager before, which runs already.
 func (p *Peer) connections(c *libp2p.Config) (err error) {
-	if p.o.Conns > 0 {
+	if p.o.Conns <= 0 {
+		return nil
+	}
+	if c.ConnManager != nil {
+		err = c.ConnManager.Close()
+	}
+	if err == nil {
 		c.ConnManager, err = connmgr.NewConnManager(p.o.Conns, 3*p.o.Conns, connmgr.WithGracePeriod(connGrace))
 	}
 	return err
