@@ -2,14 +2,18 @@ package exchange_test
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/control"
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	ma "github.com/multiformats/go-multiaddr"
 
@@ -49,17 +53,52 @@ func TestDialAgain(t *testing.T) {
 	}
 }
 
-// TestUnidentified: a provider that could not be identified is asked which protocol it
-// speaks.
-func TestUnidentified(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
+// breaksOnce is a host of which the first stream cannot be opened.
+type breaksOnce struct {
+	host.Host
+	opened atomic.Int64
+}
+
+func (b *breaksOnce) NewStream(ctx context.Context, p peer.ID, pids ...protocol.ID) (network.Stream, error) {
+	if b.opened.Add(1) == 1 {
+		b.Network().ClosePeer(p)
+		return nil, errors.New("connection closed by the other end")
+	}
+	return b.Host.NewStream(ctx, p, pids...)
+}
+
+// unidentified is a peer that has a block, and does not say who it is.
+func unidentified(t *testing.T) (host.Host, []cid.Cid) {
+	t.Helper()
 	store := blockstore.NewMem()
 	cids := fill(t, store, 1, 1000)
 	seed := loopback(t)
 	run(t, seed, exchange.Options{Store: store})
 	seed.RemoveStreamHandler(identify.ID)
 	seed.RemoveStreamHandler(identify.IDPush)
+	return seed, cids
+}
+
+// TestDialAgainWhenClosed: a connection that ends as it begins, as the peer gives up a dial
+// of its own, is no reason to give the only provider up.
+func TestDialAgainWhenClosed(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	seed, cids := unidentified(t)
+	h := &breaksOnce{Host: loopback(t)}
+	x := run(t, h, exchange.Options{Store: blockstore.NewMem(), Finder: finder{{ID: seed.ID(), Addrs: seed.Addrs()}}})
+	getAll(ctx, t, x.Session(ctx), cids)
+	if n := h.opened.Load(); n < 2 {
+		t.Errorf("%d streams were opened", n)
+	}
+}
+
+// TestUnidentified: a provider that could not be identified is asked which protocol it
+// speaks.
+func TestUnidentified(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	seed, cids := unidentified(t)
 	h := loopback(t)
 	x := run(t, h, exchange.Options{Store: blockstore.NewMem(), Finder: finder{{ID: seed.ID(), Addrs: seed.Addrs()}}})
 	getAll(ctx, t, x.Session(ctx), cids)

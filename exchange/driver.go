@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -11,15 +12,18 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/exchange/flow"
+	"github.com/p2pnode/p2pnode/exchange/frame"
 	"github.com/p2pnode/p2pnode/exchange/swap"
+	"github.com/p2pnode/p2pnode/exchange/swarm"
 	"github.com/p2pnode/p2pnode/exchange/wire"
 )
 
 // protocols are what is spoken, the best first.
 var protocols = []protocol.ID{wire.Protocol120, wire.Protocol110, wire.Protocol100}
 
-// Protocols lists the protocols that are spoken, the best first.
-func Protocols() []protocol.ID { return slices.Clone(protocols) }
+// Protocols lists the protocols that may be spoken, the best first.
+func Protocols() []protocol.ID { return slices.Concat(swarmProtocols, protocols) }
 
 // Inputs of the loop beside swap.Event.
 type (
@@ -30,17 +34,65 @@ type (
 	}
 	// refresh asks to look whether a peer can be talked to.
 	refresh struct{ peer peer.ID }
+	// limit says that the limits have changed.
+	limit struct{}
 	// gained is a block that came by another way than ours, while it was waited for.
 	gained struct{ block block.Block }
-	// query looks into the machine.
-	query func(*swap.Machine)
+	// query looks into the machines.
+	query func(*swap.Machine, *swarm.Machine)
+
+	// heard is a control frame.
+	heard struct {
+		peer   peer.ID
+		stream network.Stream
+		frame  frame.Frame
+	}
+	// silenced is the end of a stream of these.
+	silenced struct {
+		peer   peer.ID
+		stream network.Stream
+	}
+	// broken is the end of the stream of ours.
+	broken struct{ member *member }
+	// walked are nodes of a DAG; size bytes of unsaved are held for them.
+	walked struct {
+		event swarm.Walked
+		nodes []block.Block
+		size  int64
+	}
+	// arrivedLeaf is a leaf, or what was none; size bytes of unsaved are held for it.
+	arrivedLeaf struct {
+		event swarm.Event
+		size  int64
+	}
 )
 
 // driver is the state of the loop; only the loop touches it.
 type driver struct {
 	x       *Exchange
 	machine *swap.Machine
+	swarm   *swarm.Machine
+	pace    *flow.Pace     // of both
+	hunger  *flow.Appetite // the same
 	finds   map[cid.Cid]context.CancelFunc
+	parked  map[uint64][]cid.Cid // by session, what waits until swarm has settled who fetches it
+	orders  map[uint64]swarm.Order
+}
+
+func newDriver(x *Exchange) *driver {
+	pace, hunger := new(flow.Pace), new(flow.Appetite)
+	return &driver{
+		x: x,
+		machine: swap.New(swap.Options{Seed: rand.Uint64(), Search: x.o.Finder != nil,
+			ServingSizeMax: x.o.ServingSizeMax, Pace: pace, Appetite: hunger}),
+		swarm: swarm.New(swarm.Options{Seed: rand.Uint64(),
+			ServingSizeMax: x.o.ServingSizeMax, Pace: pace, Appetite: hunger}),
+		pace:   pace,
+		hunger: hunger,
+		finds:  make(map[cid.Cid]context.CancelFunc),
+		parked: make(map[uint64][]cid.Cid),
+		orders: make(map[uint64]swarm.Order),
+	}
 }
 
 func (d *driver) handle(ctx context.Context, in any) {
@@ -49,15 +101,18 @@ func (d *driver) handle(ctx context.Context, in any) {
 		d.x.unsaved.Release(in.size - d.step(ctx, in.event))
 	case refresh:
 		d.refresh(ctx, in.peer)
+	case limit:
+		d.limit(ctx)
 	case query:
-		in(d.machine)
+		in(d.machine, d.swarm)
 	case gained:
 		d.gained(ctx, in.block)
 	case swap.Want:
-		// What was delivered since it was asked for is not to be fetched again.
-		if in.Cids = d.x.stillWaited(in.Cids); len(in.Cids) > 0 {
-			d.step(ctx, in)
-		}
+		d.want(ctx, in)
+	case swap.CloseSession:
+		d.closeSession(ctx, in)
+	case swap.Held:
+		d.held(ctx, in)
 	case swap.Found:
 		if cancel := d.finds[in.Cid]; cancel != nil {
 			cancel()
@@ -66,7 +121,81 @@ func (d *driver) handle(ctx context.Context, in any) {
 		d.step(ctx, in)
 	case swap.Event:
 		d.step(ctx, in)
+	default:
+		d.handleSwarm(ctx, in)
 	}
+}
+
+// handleSwarm takes what concerns swarms alone.
+func (d *driver) handleSwarm(ctx context.Context, in any) {
+	switch in := in.(type) {
+	case swarm.Fetch:
+		if d.x.lives(in.ID) { // else nobody would ever end it
+			d.orders[in.ID] = in.Order
+			d.step(ctx, swap.Begin{Session: in.ID, Root: in.Root})
+			d.stepSwarm(ctx, in)
+		}
+	case heard:
+		d.hear(ctx, in)
+	case silenced:
+		if m := d.x.members[in.peer]; m != nil && m.heard == in.stream {
+			d.lost(ctx, in.peer)
+		}
+	case broken:
+		if d.x.members[in.member.id] == in.member {
+			d.lost(ctx, in.member.id)
+		}
+	case walked:
+		var kept int64
+		for _, b := range in.nodes {
+			kept += d.arrived(ctx, b, in.event.Peer, nil)
+		}
+		d.x.unsaved.Release(in.size - kept)
+		d.stepSwarm(ctx, in.event)
+	case arrivedLeaf:
+		d.x.unsaved.Release(in.size - d.stepSwarm(ctx, in.event))
+	case swarm.Loaded:
+		d.loaded(ctx, in)
+	case swarm.Event:
+		d.stepSwarm(ctx, in)
+	}
+}
+
+// hear takes a control frame.
+func (d *driver) hear(ctx context.Context, in heard) {
+	d.join(ctx, in.peer)
+	m := d.x.members[in.peer]
+	if m == nil {
+		d.x.spawn(func() { in.stream.Reset() })
+		return
+	}
+	m.heard = in.stream
+	m.over(in.frame)
+	d.stepSwarm(ctx, swarm.Frames{Peer: in.peer, Frames: []frame.Frame{in.frame}})
+}
+
+// held tells of blocks that the store has.
+func (d *driver) held(ctx context.Context, e swap.Held) {
+	d.step(ctx, e)
+	same := swarm.Held{Blocks: make([]swarm.Sized, len(e.Blocks))}
+	for i, b := range e.Blocks {
+		same.Blocks[i] = swarm.Sized(b)
+	}
+	d.stepSwarm(ctx, same)
+}
+
+// next is when the machines want to be woken, zero if they do not.
+func (d *driver) next() time.Time {
+	a, b := d.machine.Next(), d.swarm.Next()
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func (d *driver) wake(ctx context.Context) {
+	d.step(ctx, swap.Wake{})
+	d.stepSwarm(ctx, swarm.Wake{})
 }
 
 // step feeds the machine and does what it says. It returns how many bytes of
@@ -74,6 +203,7 @@ func (d *driver) handle(ctx context.Context, in any) {
 func (d *driver) step(ctx context.Context, e swap.Event) int64 {
 	x := d.x
 	var kept int64
+	var after []func() // what needs another Step
 	for _, a := range d.machine.Step(time.Now(), e) {
 		switch a := a.(type) {
 		case swap.Send:
@@ -85,10 +215,10 @@ func (d *driver) step(ctx context.Context, e swap.Event) int64 {
 				x.spawn(func() { x.serve(ctx, r, a) })
 			}
 		case swap.Deliver:
-			kept += x.deliver(a)
+			kept += x.deliver(a.Block, a.From, nil)
 			d.value(a.From)
 		case swap.Fail:
-			x.fail(a)
+			after = append(after, func() { d.failed(ctx, a) })
 		case swap.Find:
 			d.find(ctx, a.Cid)
 		case swap.StopFind:
@@ -100,9 +230,13 @@ func (d *driver) step(ctx context.Context, e swap.Event) int64 {
 		case swap.Report:
 			x.report(a.Peer, a.Fault)
 		case swap.Ban:
-			x.ban(a)
+			x.ban(a.Peer, a.For)
 			d.drop(a.Peer)
+			after = append(after, func() { d.leave(ctx, a.Peer) })
 		}
+	}
+	for _, f := range after {
+		f()
 	}
 	return kept
 }
@@ -124,19 +258,36 @@ func (d *driver) refresh(ctx context.Context, p peer.ID) {
 	caps, up := x.reach(p)
 	_, known := x.remotes[p]
 	switch {
-	case up && !known:
-		x.mu.Lock()
-		x.remotes[p] = newRemote(p)
-		x.mu.Unlock()
-		e := swap.PeerUp{Peer: p, Caps: caps, RTT: x.host.Peerstore().LatencyEWMA(p)}
+	case up:
+		if !known {
+			x.mu.Lock()
+			x.remotes[p] = newRemote(p, x.up)
+			x.mu.Unlock()
+		}
+		e := swap.PeerUp{Peer: p, Caps: caps, RTT: x.host.Peerstore().LatencyEWMA(p), Near: x.near(p)}
 		if x.o.Judge != nil {
 			e.Score = x.o.Judge.Score(p)
 		}
 		d.step(ctx, e)
-	case !up && known:
+	case known:
 		d.drop(p)
 		d.step(ctx, swap.PeerDown{Peer: p})
 	}
+	d.join(ctx, p)
+}
+
+// limit tells the machines what may be exchanged.
+func (d *driver) limit(ctx context.Context) {
+	l := d.x.Limits()
+	d.pace.Set(l.UpBytesPerSec)
+	d.hunger.Set(l.DownBytesPerSec)
+	d.wake(ctx)
+}
+
+// gone forgets a peer that is kept away.
+func (d *driver) gone(ctx context.Context, p peer.ID) {
+	d.drop(p)
+	d.step(ctx, swap.PeerDown{Peer: p})
 }
 
 // reach tells whether a peer is connected and speaks bitswap.
@@ -180,6 +331,9 @@ func (d *driver) close() {
 	for _, r := range d.x.remotes {
 		d.x.spawn(r.close)
 	}
+	for _, m := range d.x.members {
+		d.x.spawn(m.close)
+	}
 }
 
 // report passes a fault on.
@@ -191,20 +345,20 @@ func (x *Exchange) report(p peer.ID, f Fault) {
 }
 
 // ban keeps a peer away.
-func (x *Exchange) ban(a swap.Ban) {
-	x.log.Info("peer banned", "peer", a.Peer, "for", a.For)
+func (x *Exchange) ban(p peer.ID, d time.Duration) {
+	x.log.Info("peer banned", "peer", p, "for", d)
 	x.mu.Lock()
 	if len(x.banned) >= bannedMax {
-		for p, until := range x.banned {
+		for old, until := range x.banned {
 			if len(x.banned) < bannedMax/2 && time.Now().Before(until) {
 				break
 			}
-			delete(x.banned, p)
+			delete(x.banned, old)
 		}
 	}
-	x.banned[a.Peer] = time.Now().Add(a.For)
+	x.banned[p] = time.Now().Add(d)
 	x.mu.Unlock()
-	x.spawn(func() { x.host.Network().ClosePeer(a.Peer) })
+	x.spawn(func() { x.host.Network().ClosePeer(p) })
 }
 
 func (x *Exchange) isBanned(p peer.ID) bool {

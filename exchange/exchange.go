@@ -1,11 +1,16 @@
-// Package exchange fetches blocks from peers and serves them, over bitswap.
+// Package exchange fetches blocks from peers and serves them: over bitswap, by their names,
+// and to and from peers that speak the swarm protocol DAGs, by the numbers of their leaves.
 //
 // It is not a store and not a search: it keeps blocks in a blockstore.Store,
 // finds peers through a Finder, and tells a Judge how they behave. What to ask
-// of whom is decided by the machine in exchange/swap; the bytes are made by
-// exchange/wire; this package is the driver between the machine and the world.
+// of whom is decided by two machines, in exchange/swap for blocks and in exchange/swarm
+// for DAGs; the bytes are made by exchange/wire and exchange/frame; this package is the
+// driver between the machines and the world.
 //
-// One goroutine (Run's) owns the machine and never waits for anything but the
+// A block of a DAG that is fetched whole is the swarm's, unless no peer of the swarm has
+// it: then it is asked for by name. What came one way is asked for no more the other way.
+//
+// One goroutine (Run's) owns the machines and never waits for anything but the
 // next event: reading, hashing, storing, writing, dialing and searching each
 // happen elsewhere and come back as events.
 //
@@ -20,7 +25,6 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
-	"math/rand/v2"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -69,6 +73,9 @@ type Options struct {
 	Store blockstore.Store
 	// Finder searches for peers that have a block. Default: none.
 	Finder Finder
+	// Links are those of a block, in their order; an error means that it cannot be a node
+	// of a DAG. Default: none, and DAGs are fetched block by block.
+	Links func(block.Block) ([]cid.Cid, error)
 	// Judge hears of misbehaviour. Default: nobody.
 	Judge Judge
 	// Logger gets what an operator may want to know. Default: discarded.
@@ -80,6 +87,9 @@ type Options struct {
 	ServingSizeMax int
 	// DialsMax is how many providers are dialed at a time. Default 8.
 	DialsMax int
+	// Limits bound what goes to peers and comes from them. SetLimits changes them.
+	// Default: unlimited.
+	Limits Limits
 }
 
 // Exchange fetches and serves blocks while Run runs.
@@ -93,7 +103,10 @@ type Exchange struct {
 	stopped chan struct{} // closed when the loop has ended
 	unsaved *semaphore.Weighted
 	dials   chan struct{} // slots
-	hashes  chan hashJob
+	hashes  chan func()
+	up      *pacer // of blocks that are sent
+	down    *pacer // of blocks that are received
+	gate    *gate
 	saves   chan struct{} // a token when there may be something to save
 	nextID  atomic.Uint64
 	tasks   sync.WaitGroup
@@ -107,6 +120,7 @@ type Exchange struct {
 	sessions map[uint64]*Session
 	inbound  map[peer.ID]*inbound
 	remotes  map[peer.ID]*remote // written by Run's goroutine only
+	members  map[peer.ID]*member // the same
 	banned   map[peer.ID]time.Time
 }
 
@@ -136,14 +150,18 @@ func New(h host.Host, o Options) *Exchange {
 		stopped:  make(chan struct{}),
 		unsaved:  semaphore.NewWeighted(o.UnsavedSizeMax),
 		dials:    make(chan struct{}, o.DialsMax),
-		hashes:   make(chan hashJob),
+		hashes:   make(chan func()),
+		gate:     newGate(),
 		saves:    make(chan struct{}, 1),
 		waiting:  make(map[cid.Cid][]*waiter),
 		pending:  make(map[cid.Cid]block.Block),
 		sessions: make(map[uint64]*Session),
 		inbound:  make(map[peer.ID]*inbound),
 		remotes:  make(map[peer.ID]*remote),
+		members:  make(map[peer.ID]*member),
 		banned:   make(map[peer.ID]time.Time),
+		up:       newPacer(o.Limits.UpBytesPerSec),
+		down:     newPacer(o.Limits.DownBytesPerSec),
 	}
 }
 
@@ -153,6 +171,9 @@ func (x *Exchange) Run(ctx context.Context) error {
 	if !x.started.CompareAndSwap(false, true) {
 		return errors.New("run exchange: it was run before")
 	}
+	if err := x.o.Limits.Check(); err != nil {
+		return fmt.Errorf("run exchange: %w", err)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer x.wait()
 	defer close(x.stopped) // before wait: tasks may be posting
@@ -161,6 +182,7 @@ func (x *Exchange) Run(ctx context.Context) error {
 		x.spawn(func() { x.hashing(ctx) })
 	}
 	x.spawn(func() { x.saving(ctx) })
+	x.spawn(func() { x.gate.run(ctx) })
 	if err := x.listen(ctx); err != nil {
 		return fmt.Errorf("run exchange: %w", err)
 	}
@@ -189,12 +211,9 @@ func (x *Exchange) wait() {
 
 // loop owns the machine.
 func (x *Exchange) loop(ctx context.Context) {
-	d := &driver{
-		x:       x,
-		machine: swap.New(swap.Options{Seed: rand.Uint64(), Search: x.o.Finder != nil, ServingSizeMax: x.o.ServingSizeMax}),
-		finds:   make(map[cid.Cid]context.CancelFunc),
-	}
+	d := newDriver(x)
 	defer d.close()
+	d.limit(ctx)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -204,9 +223,9 @@ func (x *Exchange) loop(ctx context.Context) {
 		case in := <-x.inputs:
 			d.handle(ctx, in)
 		case <-timer.C:
-			d.step(ctx, swap.Wake{})
+			d.wake(ctx)
 		}
-		if next := d.machine.Next(); next.IsZero() {
+		if next := d.next(); next.IsZero() {
 			timer.Stop()
 		} else {
 			timer.Reset(max(time.Until(next), 0))

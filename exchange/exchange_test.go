@@ -3,6 +3,7 @@ package exchange_test
 import (
 	"context"
 	"crypto/rand"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/blockstore"
 	"github.com/p2pnode/p2pnode/exchange"
+	"github.com/p2pnode/p2pnode/exchange/wire"
 )
 
 // loopback returns a host on a TCP port of this machine.
@@ -42,6 +44,8 @@ func run(t testing.TB, h host.Host, o exchange.Options) *exchange.Exchange {
 			t.Error(err)
 		}
 	})
+	// boxo takes a peer for dead to which it cannot open a stream as it learns of it.
+	waitFor(t, func() bool { return slices.Contains(h.Mux().Protocols(), wire.Protocol100) })
 	return x
 }
 

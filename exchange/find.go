@@ -52,9 +52,18 @@ func (x *Exchange) dial(ctx context.Context, p peer.ID) {
 	case <-ctx.Done():
 		return
 	}
-	err := x.connect(ctx, p)
-	if _, up := x.reach(p); err == nil && !up {
-		err = x.agree(ctx, p)
+	began := time.Now()
+	err := x.meet(ctx, p)
+	if err != nil && time.Since(began) <= dialAgainDelay && len(x.host.Peerstore().Addrs(p)) > 0 {
+		// The peer may have dialled too, and closed one connection, or given its dial up;
+		// or somebody has tried a moment ago and libp2p will not for a while.
+		pause := time.NewTimer(dialAgainDelay)
+		defer pause.Stop()
+		select {
+		case <-pause.C:
+			err = x.meet(network.WithForceDirectDial(ctx, "exchange"), p)
+		case <-ctx.Done():
+		}
 	}
 	if err != nil {
 		x.log.Debug("dial provider", "peer", p, "err", err)
@@ -63,24 +72,21 @@ func (x *Exchange) dial(ctx context.Context, p peer.ID) {
 	x.post(ctx, swap.DialFailed{Peer: p, Err: err}) // of no effect if refresh found it up
 }
 
-// connect tries once more when it fails at once: the peer may have dialled too, or
-// somebody has tried a moment ago and libp2p will not for a while.
+// meet connects to a peer and sees to it that both know what to speak.
+func (x *Exchange) meet(ctx context.Context, p peer.ID) error {
+	if err := x.connect(ctx, p); err != nil {
+		return err
+	}
+	if _, up := x.reach(p); up {
+		return nil
+	}
+	return x.agree(ctx, p)
+}
+
 func (x *Exchange) connect(ctx context.Context, p peer.ID) error {
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
-	began := time.Now()
-	err := x.host.Connect(ctx, peer.AddrInfo{ID: p})
-	if err == nil || time.Since(began) > dialAgainDelay || len(x.host.Peerstore().Addrs(p)) == 0 {
-		return err
-	}
-	pause := time.NewTimer(dialAgainDelay)
-	defer pause.Stop()
-	select {
-	case <-pause.C:
-		return x.host.Connect(network.WithForceDirectDial(ctx, "exchange"), peer.AddrInfo{ID: p})
-	case <-ctx.Done():
-		return err
-	}
+	return x.host.Connect(ctx, peer.AddrInfo{ID: p})
 }
 
 // agree finds a protocol to speak with a connected peer that libp2p has not identified:

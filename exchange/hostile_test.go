@@ -54,6 +54,7 @@ func waitFor(t testing.TB, cond func() bool) {
 type judge struct {
 	mu     sync.Mutex
 	faults map[exchange.Fault]int
+	told   chan exchange.Fault // gets each report, if it is not nil
 }
 
 func (j *judge) Score(peer.ID) float64 { return 0 }
@@ -64,6 +65,9 @@ func (j *judge) Report(_ peer.ID, f exchange.Fault) {
 		j.faults = make(map[exchange.Fault]int)
 	}
 	j.faults[f]++
+	if j.told != nil {
+		j.told <- f
+	}
 }
 func (j *judge) count(f exchange.Fault) int {
 	j.mu.Lock()

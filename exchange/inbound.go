@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"golang.org/x/time/rate"
 
+	"github.com/p2pnode/p2pnode/exchange/frame"
 	"github.com/p2pnode/p2pnode/exchange/swap"
 	"github.com/p2pnode/p2pnode/exchange/wire"
 )
@@ -22,7 +25,9 @@ type inbound struct {
 	streams int           // open; guarded by Exchange.mu
 	readers chan struct{} // slots for streams
 	bodies  chan struct{} // slots for messages
-	entries *rate.Limiter
+	entries *rate.Limiter // of bitswap
+	leaves  *rate.Limiter // that frames make the machine look at
+	account account       // of both
 }
 
 // hashJob is a message whose blocks are to be named.
@@ -62,7 +67,7 @@ func (x *Exchange) listen(ctx context.Context) error {
 			}
 		}
 	})
-	for _, id := range protocols {
+	for _, id := range x.spoken() {
 		x.host.SetStreamHandler(id, func(s network.Stream) {
 			if !x.spawn(func() { x.receive(ctx, s) }) {
 				s.Reset()
@@ -78,9 +83,17 @@ func (x *Exchange) listen(ctx context.Context) error {
 }
 
 func (x *Exchange) unlisten() {
-	for _, id := range protocols {
+	for _, id := range x.spoken() {
 		x.host.RemoveStreamHandler(id)
 	}
+}
+
+// spoken lists the protocols that are spoken here.
+func (x *Exchange) spoken() []protocol.ID {
+	if x.o.Links == nil {
+		return protocols
+	}
+	return slices.Concat(swarmProtocols, protocols)
 }
 
 // enter counts a stream in. It returns nil if the peer has too many.
@@ -91,7 +104,7 @@ func (x *Exchange) enter(p peer.ID) *inbound {
 	if in == nil {
 		in = &inbound{
 			readers: make(chan struct{}, readersMax), bodies: make(chan struct{}, bodiesMax),
-			entries: rate.NewLimiter(entryRateMax, entryBurst),
+			entries: rate.NewLimiter(entryRateMax, entryBurst), leaves: rate.NewLimiter(leafRateMax, leafBurst),
 		}
 		x.inbound[p] = in
 	}
@@ -150,30 +163,38 @@ func (x *Exchange) receive(ctx context.Context, s network.Stream) {
 	// The peer may be faster than the host's identification of it.
 	x.host.Peerstore().AddProtocols(p, s.Protocol())
 	x.post(ctx, refresh{p})
-	x.read(ctx, s, in)
+	if s.Protocol() == frame.Protocol {
+		x.readFrames(ctx, s, in)
+	} else {
+		x.read(ctx, s, in)
+	}
 }
 
 // read reads messages until the stream ends.
 func (x *Exchange) read(ctx context.Context, s network.Stream, in *inbound) {
-	p := s.Conn().RemotePeer()
 	reader := wire.NewReader(s)
 	for {
-		err := x.receiveOne(ctx, s, reader, in)
-		switch {
-		case err == nil:
-			continue
-		case errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
-			s.Close()
+		if err := x.receiveOne(ctx, s, reader, in); err != nil {
+			x.endRead(s, err)
 			return
-		case errors.Is(err, wire.ErrMalformed) || errors.Is(err, wire.ErrLimit):
-			x.report(p, FaultMalformed)
-		case errors.Is(err, errSlow):
-			x.report(p, FaultSlow)
 		}
-		x.log.Debug("read message", "peer", p, "err", err)
-		s.Reset()
-		return
 	}
+}
+
+// endRead ends a stream of which no more can be read, and reports what was wrong with it.
+func (x *Exchange) endRead(s network.Stream, err error) {
+	p := s.Conn().RemotePeer()
+	switch {
+	case errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+		s.Close()
+		return
+	case errors.Is(err, wire.ErrMalformed) || errors.Is(err, wire.ErrLimit) || errors.Is(err, frame.ErrMalformed) || errors.Is(err, frame.ErrLimit):
+		x.report(p, FaultMalformed)
+	case errors.Is(err, errSlow):
+		x.report(p, FaultSlow)
+	}
+	x.log.Debug("read stream", "peer", p, "protocol", s.Protocol(), "err", err)
+	s.Reset()
 }
 
 var errSlow = errors.New("message too slow")
@@ -181,32 +202,59 @@ var errSlow = errors.New("message too slow")
 // receiveOne reads a message and passes it on: wants and presences at once and
 // in order, blocks through the hashers.
 func (x *Exchange) receiveOne(ctx context.Context, s network.Stream, reader *wire.Reader, in *inbound) error {
+	p := s.Conn().RemotePeer()
+	received := func(size int) { x.post(ctx, swap.Receiving{Peer: p, Size: size}) }
+	return x.readOne(ctx, s, reader, in, received, func(buf []byte) (blocks bool, err error) {
+		m, err := wire.Decode(buf)
+		if err != nil {
+			return false, err
+		}
+		return len(m.Payloads) > 0, x.pass(ctx, p, &m, in)
+	})
+}
+
+// readOne reads what one length is in front of, tells of long ones how they come in, and
+// has take take it, which says whether it held blocks. Small ones never wait for those that
+// are large, and only what holds blocks, or is large, for the limit.
+func (x *Exchange) readOne(ctx context.Context, s network.Stream, reader *wire.Reader, in *inbound, received func(size int), take func([]byte) (blocks bool, err error)) error {
 	s.SetReadDeadline(time.Time{}) // between messages a peer may be silent
 	length, err := reader.Length()
 	if err != nil {
 		return err
 	}
-	select {
-	case in.bodies <- struct{}{}:
-		defer func() { <-in.bodies }()
-	case <-ctx.Done():
-		return ctx.Err()
+	if length > smallMax {
+		select {
+		case in.bodies <- struct{}{}:
+			defer func() { <-in.bodies }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	p := s.Conn().RemotePeer()
 	reserved := 0
 	defer func() { s.Scope().ReleaseMemory(reserved) }()
 	begun := time.Now()
 	told, counted := begun, 0
-	m, err := reader.Body(length, func(have, size int) error {
+	paid := 0
+	pay := func(have int) {
+		if x.down.get() > 0 && !near(s.Conn().RemoteMultiaddr()) {
+			// The time that passes is not the peer's, nor is it silent.
+			begun = begun.Add(x.down.pass(have-paid, ctx.Done(), func() { received(0) }))
+		}
+		paid = have
+	}
+	buf, err := reader.Bytes(length, func(have, size int) error {
 		if size > reserved {
 			if err := s.Scope().ReserveMemory(size-reserved, network.ReservationPriorityMedium); err != nil {
 				return err
 			}
 			reserved = size
 		}
+		if length > smallMax {
+			pay(have)
+		}
 		now := time.Now()
 		if now.Sub(told) > progressEvery {
-			x.post(ctx, swap.Receiving{Peer: p, Size: have - counted})
+			received(have - counted)
 			told, counted = now, have
 		}
 		return s.SetReadDeadline(begun.Add(timeFor(have)))
@@ -218,7 +266,11 @@ func (x *Exchange) receiveOne(ctx context.Context, s network.Stream, reader *wir
 	if err != nil {
 		return err
 	}
-	return x.pass(ctx, p, &m, in)
+	blocks, err := take(buf)
+	if blocks || length > smallMax {
+		pay(length)
+	}
+	return err
 }
 
 func (x *Exchange) pass(ctx context.Context, p peer.ID, m *wire.Message, in *inbound) error {
@@ -234,6 +286,9 @@ func (x *Exchange) pass(ctx context.Context, p peer.ID, m *wire.Message, in *inb
 		}
 	}
 	if err := in.entries.WaitN(ctx, len(e.Entries)); err != nil {
+		return err
+	}
+	if err := x.gate.pass(ctx, &in.account, wanted(e.Entries)); err != nil {
 		return err
 	}
 	if m.Full || len(m.Entries)+len(m.Presences) > 0 {
@@ -252,21 +307,41 @@ func (x *Exchange) pass(ctx context.Context, p peer.ID, m *wire.Message, in *inb
 		return err
 	}
 	select {
-	case x.hashes <- job:
+	case x.hashes <- func() { x.post(ctx, arrival{event: x.hash(job), size: job.size}) }:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// hashing names blocks.
+// wanted is how many entries want something.
+func wanted(list []swap.Entry) (n int) {
+	for i := range list {
+		if !list[i].Cancel {
+			n++
+		}
+	}
+	return n
+}
+
+// gave says that what a peer has asked for was here, n times.
+func (x *Exchange) gave(p peer.ID, n int) {
+	x.mu.Lock()
+	in := x.inbound[p]
+	x.mu.Unlock()
+	if in != nil && n > 0 {
+		in.account.refund(n)
+	}
+}
+
+// hashing names and verifies blocks.
 func (x *Exchange) hashing(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case job := <-x.hashes:
-			x.post(ctx, arrival{event: x.hash(job), size: job.size})
+			job()
 		}
 	}
 }

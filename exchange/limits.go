@@ -3,6 +3,7 @@ package exchange
 import (
 	"time"
 
+	"github.com/p2pnode/p2pnode/exchange/skeleton"
 	"github.com/p2pnode/p2pnode/exchange/wire"
 )
 
@@ -17,9 +18,10 @@ const (
 	readersMax = 32
 	streamsMax = 1024 // inbound streams of a peer that may be open
 	turnTime   = time.Minute
-	bodiesMax  = 8 // inbound messages of a peer that may be read at a time
-	hashersMin = 2 // messages that are hashed at a time, however few cores there are
-	hashersMax = 8 // the same, however many
+	bodiesMax  = 8        // inbound messages of a peer that may be read at a time, but for
+	smallMax   = 16 << 10 // those of no more bytes
+	hashersMin = 2        // messages that are hashed at a time, however few cores there are
+	hashersMax = 8        // the same, however many
 	waitersMax = 1 << 17
 
 	// A message, once begun, must arrive at no less than this.
@@ -30,6 +32,18 @@ const (
 	entryRateMax = 50_000 // per second
 	entryBurst   = 2 * wire.EntriesMax
 
+	// leafRateMax and leafBurst bound how many leaves the frames of a peer may name.
+	leafRateMax = 1 << 20 // per second
+	leafBurst   = 2 * skeleton.LeavesMax
+	openLeaves  = 1000 // that an Open counts for: the store may be asked for a DAG
+
+	// nodesSize is about how many bytes of nodes go into a frame.
+	nodesSize = 128 << 10
+	// controlSize is what control frames are taken to have, for how long they may take.
+	controlSize = 64 << 10
+	// rejoinDelay is how long a peer with whom a stream of frames broke is left alone.
+	rejoinDelay = time.Second
+
 	// expectTime is how long after a want its block is still worth hashing.
 	expectTime  = 3 * time.Minute
 	prefixesMax = 64 // kinds of CID that one peer is asked for
@@ -38,7 +52,7 @@ const (
 	dialTime = 15 * time.Second
 	// dialAgainDelay is how soon a dial that was refused at once is tried again.
 	dialAgainDelay = 500 * time.Millisecond
-	findTime       = time.Minute
+	findTime       = 45 * time.Second // for one search for providers
 	flushTime      = 10 * time.Second // to store what is left when Run ends
 
 	putsMax       = 4       // Puts under way
@@ -52,6 +66,13 @@ const (
 	// servingEvery the least time between two reports of it.
 	pieceSize    = 64 << 10
 	servingEvery = 250 * time.Millisecond
+
+	// paceSize is how much of a message moves at a time while there is a limit, and
+	// paceBurst for how long what was not used of the limit may be made up for.
+	paceSize  = 8 << 10
+	paceBurst = 50 * time.Millisecond
+	// waitingEvery is how often it is said that a peer waits for this side's limit.
+	waitingEvery = 500 * time.Millisecond
 )
 
 // What a connection to a peer that delivered blocks is worth to the host.

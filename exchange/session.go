@@ -8,9 +8,11 @@ import (
 	"sync/atomic"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/exchange/swap"
+	"github.com/p2pnode/p2pnode/exchange/swarm"
 )
 
 // Session fetches blocks that belong together, such as those of one DAG: peers
@@ -27,7 +29,9 @@ type Session struct {
 
 	unstored atomic.Pointer[error] // why a block could not be stored
 
-	prefetches bool // some wait may have no channel; guarded by Exchange.mu
+	// Guarded by Exchange.mu:
+	prefetches bool              // some wait may have no channel
+	from       map[peer.ID]int64 // bytes of it that came, by peer
 }
 
 var (
@@ -48,7 +52,7 @@ type result struct {
 
 // Session opens a session that lives until ctx ends.
 func (x *Exchange) Session(ctx context.Context) *Session {
-	s := &Session{x: x, id: x.nextID.Add(1), done: make(chan struct{}), ended: ctx.Err}
+	s := &Session{x: x, id: x.nextID.Add(1), done: make(chan struct{}), ended: ctx.Err, from: make(map[peer.ID]int64)}
 	x.mu.Lock()
 	x.sessions[s.id] = s
 	x.mu.Unlock()
@@ -193,6 +197,13 @@ func (x *Exchange) stillWaited(cids []cid.Cid) []cid.Cid {
 	return slices.DeleteFunc(cids, func(c cid.Cid) bool { return len(x.waiting[c]) == 0 })
 }
 
+// isAwaited tells whether a Get waits for c.
+func (x *Exchange) isAwaited(c cid.Cid) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.ContainsFunc(x.waiting[c], func(w *waiter) bool { return w.ch != nil })
+}
+
 // takeWaiting ends the wait for c.
 func (x *Exchange) takeWaiting(c cid.Cid) []*waiter {
 	x.mu.Lock()
@@ -202,10 +213,33 @@ func (x *Exchange) takeWaiting(c cid.Cid) []*waiter {
 	return list
 }
 
-// deliver hands a block to those that wait for it, and to the store. It returns
-// how many bytes the store owes to unsaved.
-func (x *Exchange) deliver(a swap.Deliver) int64 {
-	b := a.Block
+// Order is in which order the blocks of a DAG are wanted.
+type Order = swarm.Order
+
+// The orders.
+const (
+	// Rarest is all of them, those first that are rare, so that the peers that fetch the
+	// same can soon have them from each other.
+	Rarest = swarm.Rarest
+	// Forward is all of them from the beginning to the end, as they are read: what Get
+	// waits for comes before all others, and these only so far ahead as a reader may soon
+	// need them.
+	Forward = swarm.Forward
+	// Parts is only what Get and Prefetch ask for.
+	Parts = swarm.Parts
+)
+
+// Fetch has the blocks of the DAG below root fetched and stored while the session lives. It
+// does not wait for them. A session fetches one DAG so, the first.
+func (s *Session) Fetch(root cid.Cid, o Order) {
+	if block.Check(root) == nil && s.x.o.Links != nil {
+		s.x.post(context.Background(), swarm.Fetch{ID: s.id, Root: root, Order: o})
+	}
+}
+
+// deliver hands a block to those that wait for it, and to the store. sessions fetch it,
+// whether they wait or not. It returns how many bytes the store owes to unsaved.
+func (x *Exchange) deliver(b block.Block, from peer.ID, sessions []uint64) int64 {
 	x.mu.Lock()
 	list := x.waiting[b.Cid()]
 	delete(x.waiting, b.Cid())
@@ -214,14 +248,20 @@ func (x *Exchange) deliver(a swap.Deliver) int64 {
 		x.pending[b.Cid()] = b
 		x.queue = append(x.queue, b)
 	}
-	x.mu.Unlock()
+	for _, id := range sessions {
+		if s := x.sessions[id]; s != nil {
+			s.count(b, from)
+		}
+	}
 	var last *Session
 	for _, w := range list {
-		if w.s != last {
-			w.s.blocks.Add(1)
-			w.s.bytes.Add(int64(b.Size()))
+		if w.s != last && !slices.Contains(sessions, w.s.id) {
+			w.s.count(b, from)
 			last = w.s
 		}
+	}
+	x.mu.Unlock()
+	for _, w := range list {
 		if w.ch != nil {
 			w.ch <- result{b: b}
 		}
@@ -236,11 +276,32 @@ func (x *Exchange) deliver(a swap.Deliver) int64 {
 	return int64(b.Size())
 }
 
-// fail tells those that wait for a block that it will not come.
-func (x *Exchange) fail(a swap.Fail) {
+// count notes that a block was received. Exchange.mu is held.
+func (s *Session) count(b block.Block, from peer.ID) {
+	s.blocks.Add(1)
+	s.bytes.Add(int64(b.Size()))
+	if _, known := s.from[from]; known || len(s.from) < sourcesMax {
+		s.from[from] += int64(b.Size())
+	}
+}
+
+// fail tells those that wait for a block that it will not come, but for the sessions that
+// have hope.
+func (x *Exchange) fail(a swap.Fail, hopes func(session uint64) bool) {
+	x.mu.Lock()
+	var end, wait []*waiter
+	for _, w := range x.waiting[a.Cid] {
+		if hopes(w.s.id) {
+			wait = append(wait, w)
+		} else {
+			end = append(end, w)
+		}
+	}
+	x.setWaiting(a.Cid, wait)
+	x.mu.Unlock()
 	err := &NotFoundError{Cid: a.Cid, Reason: a.Reason}
-	x.log.Debug("want given up", "err", err)
-	for _, w := range x.takeWaiting(a.Cid) {
+	x.log.Debug("want given up", "err", err, "hopeful", len(wait))
+	for _, w := range end {
 		if w.ch != nil {
 			w.ch <- result{err: err}
 		}

@@ -61,7 +61,12 @@ func (f fixedIP) PreferredSourceIPForDestination(*net.UDPAddr) (net.IP, error) {
 func (w *world) host(up, down int) host.Host {
 	w.t.Helper()
 	w.hosts++
-	ip := net.IPv4(20, byte(w.hosts), 0, 7)
+	return w.hostAt(net.IPv4(20, byte(w.hosts), 0, 7), up, down)
+}
+
+// hostAt is host with that address.
+func (w *world) hostAt(ip net.IP, up, down int) host.Host {
+	w.t.Helper()
 	link := simnet.NodeBiDiLinkSettings{
 		Uplink: simnet.LinkSettings{BitsPerSecond: up}, Downlink: simnet.LinkSettings{BitsPerSecond: down}}
 	h, err := libp2p.New(

@@ -109,13 +109,13 @@ func next(ctx context.Context, t testing.TB, wants <-chan cid.Cid) cid.Cid {
 func flood(ctx context.Context, t testing.TB, from, to host.Host, blocks []block.Block) {
 	t.Helper()
 	var ready, sent sync.WaitGroup
+	ready.Add(2 * len(blocks))
 	for _, b := range blocks {
 		for _, m := range []wire.Message{{Payloads: []wire.Payload{wire.PayloadOf(b)}}, {Pending: 1}} {
 			var data bytes.Buffer
 			if err := wire.NewWriter(&data, wire.Protocol120).Write(&m); err != nil {
 				t.Fatal(err)
 			}
-			ready.Add(1)
 			sent.Go(func() {
 				s, err := from.NewStream(ctx, to.ID(), wire.Protocol120)
 				if err == nil {

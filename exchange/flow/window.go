@@ -1,5 +1,6 @@
 // Package flow decides how much may be under way: Window, of what is asked of a peer, and
-// Slots, of what is sent to all.
+// of what is sent to all, Slots, by what the streams take, and Uplink, by what arrives. If
+// the user has set limits, Pace and Appetite do so for what is sent, and what is asked for.
 //
 // It moves nothing and knows no peer: it is told the time and what was measured, and says
 // how much.

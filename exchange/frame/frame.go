@@ -1,8 +1,8 @@
 // Package frame holds the bytes of the swarm protocol, in which a peer asks another for
 // a DAG and not for blocks.
 //
-// It is no protocol: it does not decide who may send which frame, and nobody speaks it
-// yet. Block bytes are neither copied nor hashed.
+// It is no protocol: it does not decide who may send which frame; docs/swarm-protocol.md
+// does. Block bytes are neither copied nor hashed.
 //
 // Invariant: what Decode returns is in proportion to the bytes that it was given, and
 // within the limits of this package, whatever they say.
@@ -125,7 +125,7 @@ type (
 	// Index ends the nodes.
 	Index struct {
 		Channel               uint32
-		Nodes, Leaves, Pushed int // Pushed is how many leaves follow unasked
+		Nodes, Leaves, Pushed int // Pushed is how many leaves are taken for requested
 	}
 	// Have tells which leaves the sender has.
 	Have struct {
@@ -168,6 +168,7 @@ const (
 	MissCancelled                   // as was asked
 	MissChoked                      // the sender serves others first
 	MissElsewhere                   // others have it, and there is what nobody has but the sender
+	MissLate                        // it is on its way: the Block is the answer, and this only that to a Cancel
 )
 
 // EndReason is why a channel ends.

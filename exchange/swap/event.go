@@ -37,12 +37,14 @@ type Caps struct {
 
 // Events of the network.
 type (
-	// PeerUp means that a peer can be talked to.
+	// PeerUp means that a peer can be talked to. It may be said again when Near has
+	// changed.
 	PeerUp struct {
 		Peer  peer.ID
 		Caps  Caps
 		RTT   time.Duration // 0 if unknown
 		Score float64       // what others think of the peer; below 0 is bad
+		Near  bool          // what is exchanged with it is not limited
 	}
 	// PeerDown means that it no longer can. All it owes and is owed is void.
 	PeerDown struct{ Peer peer.ID }
@@ -86,6 +88,13 @@ type (
 
 // Events of whoever uses the machine.
 type (
+	// Begin opens a session and says what it is about: who has the root probably has
+	// the rest, of which often nothing else is provided. Of a session that begins with
+	// a Want, that is the first block that it asks for.
+	Begin struct {
+		Session uint64
+		Root    cid.Cid
+	}
 	// Want asks for blocks on behalf of a session, which it opens if need be. To ask
 	// once more for a block says that it is needed before the others.
 	Want struct {
@@ -132,6 +141,7 @@ func (Receiving) event()    {}
 func (Sent) event()         {}
 func (Serving) event()      {}
 func (Served) event()       {}
+func (Begin) event()        {}
 func (Want) event()         {}
 func (Drop) event()         {}
 func (CloseSession) event() {}

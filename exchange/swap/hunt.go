@@ -22,10 +22,13 @@ const (
 	// meanwhile, five times at least (see stall). As long as blocks arrive, such a peer
 	// may be one that many ask and that has not got round to us.
 	silenceMax = 35 * time.Second
+	// hushMax is how long it waits for them in all, whoever comes and promises it meanwhile.
+	hushMax = 2 * silenceMax
 )
 
 // hunt is the part of a want that asks around.
 type hunt struct {
+	began      time.Time
 	look       alarm.Alarm
 	round      int       // groups asked so far
 	roundEnd   time.Time // when the next group is due
@@ -33,15 +36,28 @@ type hunt struct {
 	searches   int // ended
 	searching  bool
 	nextSearch time.Time
-	providers  map[peer.ID]struct{}
-	undialable int
-	dialErr    error // of the last of them
+	providers  map[peer.ID]bool // that were named; true: it could not be reached
+	dialErr    error            // of the last that could not
 	dialing    int
 	lastHope   time.Time // when a peer was last expected to answer
+	hushed     time.Time // since when nobody says anything who should have it
+}
+
+// undialable is how many of the providers could not be reached.
+func (h *hunt) undialable() (n int) {
+	for _, failed := range h.providers {
+		if failed {
+			n++
+		}
+	}
+	return n
 }
 
 func (m *Machine) beginHunt(w *want) {
-	h := &hunt{providers: make(map[peer.ID]struct{}), lastHope: m.now, nextSearch: w.born}
+	h := &hunt{began: m.now, providers: make(map[peer.ID]bool), lastHope: m.now, nextSearch: w.born}
+	if w.barren() {
+		h.lastHope = w.born
+	}
 	h.look.Fire = func() { m.pursue(w) }
 	w.hunt = h
 	for _, s := range w.sessions {
@@ -159,6 +175,21 @@ func (w *want) hopeful() bool {
 	return false
 }
 
+// barren tells whether another want of the same sessions was given up a moment ago. This
+// one has waited as long, for the same peers: it is given up as soon as it is clear that
+// nobody else has it.
+func (w *want) barren() bool {
+	return !slices.ContainsFunc(w.sessions, func(s *session) bool { return !s.barren })
+}
+
+// searchesMax is how often its providers are searched for.
+func (w *want) searchesMax() int {
+	if w.barren() {
+		return 1
+	}
+	return searchesMax
+}
+
 // fed is when a block came last of a session that wants w.
 func (w *want) fed() (last time.Time) {
 	for _, s := range w.sessions {
@@ -212,16 +243,14 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// maybeFail gives the want up if there is nothing left to hope for.
+// maybeFail gives the want up if there is nothing left to hope for. While a search goes on
+// the time of those runs already who have fallen silent.
 func (m *Machine) maybeFail(w *want, open, fresh int) bool {
 	h := w.hunt
-	if w.holder != nil || open > 0 || fresh > 0 || h.searching || h.dialing > 0 {
+	if w.holder != nil || open > 0 {
 		return false
 	}
-	if m.o.Search && h.searches < searchesMax || m.now.Sub(h.lastHope) < graceTime {
-		return false
-	}
-	reason := Reason{Phase: PhaseNoProviders, Providers: len(h.providers), Undialable: h.undialable, DialErr: h.dialErr}
+	reason := Reason{Phase: PhaseNoProviders, Providers: len(h.providers), Undialable: h.undialable(), DialErr: h.dialErr}
 	hushed := m.unheard(w)
 	for _, a := range w.asks {
 		if a.state != provider {
@@ -229,12 +258,21 @@ func (m *Machine) maybeFail(w *want, open, fresh int) bool {
 		}
 		hushed = hushed || !a.r.hopeless() && (a.state == silent || a.state == provider || a.state == saidHave)
 	}
+	if hushed && h.hushed.IsZero() {
+		h.hushed = m.now
+	}
+	if fresh > 0 || h.searching || h.dialing > 0 {
+		return false
+	}
+	if m.maySearch(w) || m.now.Sub(h.lastHope) < graceTime {
+		return false
+	}
 	switch {
-	case hushed && m.now.Sub(later(h.lastHope, w.fed())) < silenceMax:
+	case hushed && m.now.Sub(later(h.lastHope, w.fed())) < silenceMax && m.now.Sub(later(h.hushed, w.fed())) < hushMax:
 		return false
 	case hushed:
 		reason.Phase = PhaseStalled
-	case h.undialable > 0 && h.undialable == len(h.providers):
+	case reason.Undialable > 0 && reason.Undialable == reason.Providers:
 		reason.Phase = PhaseUndialable
 	case len(h.providers) > 0:
 		reason.Phase = PhaseRefused

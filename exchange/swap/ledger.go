@@ -28,6 +28,7 @@ type server struct {
 	lines  [2]line             // of peers with blocks to send: swift ones, slow ones
 	seq    uint64
 	slots  flow.Slots
+	paced  alarm.Alarm // when the pace lets another reply begin
 	copies copies
 }
 

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/p2pnode/p2pnode/exchange/swap"
 )
 
@@ -135,6 +137,67 @@ func TestMutePeer(t *testing.T) {
 		s.run(5*time.Minute, get.done)
 		if len(get.got) != len(cids) {
 			t.Errorf("seed %d: got %d of %d after %v from a peer that was silent for 22 s", seed, len(get.got), len(cids), s.now.Sub(began))
+		}
+	}
+}
+
+// TestManyBehindOneMutePeer: of many wants that nobody answers, the last is given up soon
+// after the first.
+func TestManyBehindOneMutePeer(t *testing.T) {
+	s := newSim(t, 1)
+	get, seed := s.node(50*ms, 100*mbps, false), s.node(50*ms, 100*mbps, false)
+	seed.lie = mute
+	cids := s.blocks(900, 400, seed)
+	s.connect(seed, get)
+	began := s.now
+	get.want(1, cids...)
+	s.run(30*time.Minute, func() bool { return len(get.failed) == len(cids) })
+	if took := s.now.Sub(began); len(get.failed) < len(cids) || took > 3*time.Minute {
+		t.Errorf("%d of %d are given up after %v", len(get.failed), len(cids), took)
+	}
+}
+
+// TestComingBackIsNoHope: who promises a block and does not send it can put its refusal off,
+// but not for ever by coming back.
+func TestComingBackIsNoHope(t *testing.T) {
+	s := newSim(t, 1)
+	get, stays, returns := s.node(50*ms, 100*mbps, false), s.node(50*ms, 100*mbps, false), s.node(50*ms, 100*mbps, false)
+	stays.lie, returns.lie = haveSilent, haveSilent
+	cids := s.blocks(1, 400, stays, returns)
+	s.connect(stays, get)
+	s.connect(returns, get)
+	began := s.now
+	get.want(1, cids...)
+	for i := range 60 {
+		s.after(time.Duration(10*i+8)*time.Second, func() { s.disconnect(returns, get) })
+		s.after(time.Duration(10*i+9)*time.Second, func() { s.connect(returns, get) })
+	}
+	s.run(10*time.Minute, func() bool { return len(get.failed) == 1 })
+	if took := s.now.Sub(began); len(get.failed) != 1 || took > 100*time.Second {
+		t.Errorf("%d of 1 is given up after %v", len(get.failed), took)
+	}
+}
+
+// TestSlowSearches: in a network in which searches are slow, what nobody has is refused in
+// time, also if somebody has promised it: that he is waited for does not add to the searches.
+func TestSlowSearches(t *testing.T) {
+	for _, promised := range []bool{false, true} {
+		s := newSim(t, 1)
+		s.searchTime = 40 * time.Second
+		get, peer := s.node(50*ms, 100*mbps, true), s.node(50*ms, 100*mbps, false)
+		var cids []cid.Cid
+		if promised {
+			peer.lie = haveSilent
+			cids = s.blocks(1, 400, peer)
+		} else {
+			cids = s.blocks(1, 400)
+		}
+		s.connect(peer, get)
+		began := s.now
+		get.want(1, cids...)
+		s.run(10*time.Minute, func() bool { return len(get.failed) == 1 })
+		if took := s.now.Sub(began); len(get.failed) != 1 || took > 90*time.Second || took < 2*s.searchTime {
+			t.Errorf("promised %v: %d of 1 is refused after %v", promised, len(get.failed), took)
 		}
 	}
 }

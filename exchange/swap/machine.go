@@ -51,6 +51,11 @@ type Options struct {
 	// ServingSizeMax is how many bytes of replies may be under way at a time,
 	// half of them to slow peers. Default 64 MiB.
 	ServingSizeMax int
+	// Pace spaces what is sent to peers that are not near. Machines that share it keep to
+	// one limit together. Default: no limit.
+	Pace *flow.Pace
+	// Appetite bounds what is asked of such peers. Default: no limit.
+	Appetite *flow.Appetite
 }
 
 // Stats counts what the machine has seen; the first three are as of now.
@@ -97,7 +102,13 @@ func New(o Options) *Machine {
 	if o.ServingSizeMax <= 0 {
 		o.ServingSizeMax = 64 << 20
 	}
-	return &Machine{
+	if o.Pace == nil {
+		o.Pace = new(flow.Pace)
+	}
+	if o.Appetite == nil {
+		o.Appetite = new(flow.Appetite)
+	}
+	m := &Machine{
 		o:        o,
 		rng:      rand.New(rand.NewPCG(o.Seed, 0x5ca1ab1e)),
 		peers:    make(map[peer.ID]*remote),
@@ -107,6 +118,8 @@ func New(o Options) *Machine {
 		searches: make(map[cid.Cid]*search),
 		server:   server{owing: make(map[cid.Cid][]*owed), slots: flow.NewSlots(), copies: make(copies)},
 	}
+	m.server.paced.Fire = func() {} // serve is called after every event
+	return m
 }
 
 // Next is the time by which Step wants to be called with Wake, if nothing else
@@ -155,6 +168,8 @@ func (m *Machine) handle(e Event) {
 		m.serving(e)
 	case Served:
 		m.served(e)
+	case Begin:
+		m.session(e.Session).root = e.Root
 	case Want:
 		m.want(e)
 	case Drop:

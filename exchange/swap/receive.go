@@ -42,7 +42,15 @@ func (m *Machine) receiving(e Receiving) {
 	}
 	r.partial = min(r.partial+e.Size, flow.WindowMax)
 	r.useful(m.now)
-	r.window.Delivered(m.now, e.Size)
+	m.came(r, e.Size)
+}
+
+// came notes that bytes have come that were asked for.
+func (m *Machine) came(r *remote, size int) {
+	r.window.Delivered(m.now, size)
+	if !r.near {
+		m.o.Appetite.Came(m.now, size)
+	}
 }
 
 func (m *Machine) block(r *remote, b block.Block) {
@@ -69,7 +77,7 @@ func (m *Machine) block(r *remote, b block.Block) {
 	m.revive(r)
 	known := min(r.partial, b.Size())
 	r.partial -= known
-	r.window.Delivered(m.now, b.Size()-known)
+	m.came(r, b.Size()-known)
 	r.window.Counted()
 	m.deliver(w, b, r)
 }

@@ -16,7 +16,7 @@ import (
 const (
 	// entriesMax is how many questions may be open at a peer: boxo keeps 1024
 	// wants for each of its peers and drops what is beyond.
-	entriesMax = 512
+	entriesMax = 1000
 	// coalesceTime is how long an entry may wait for others to share a message.
 	coalesceTime = time.Millisecond
 	// unprovenMax is how many wants a peer gets that has delivered nothing yet,
@@ -46,6 +46,7 @@ type remote struct {
 	seq   uint64
 	caps  Caps
 	score float64
+	near  bool // what is exchanged with it is not limited
 
 	window    flow.Window
 	assigned  []*want // oldest first
@@ -79,11 +80,12 @@ type remote struct {
 }
 
 func (m *Machine) peerUp(e PeerUp) {
-	if m.peers[e.Peer] != nil {
+	if r := m.peers[e.Peer]; r != nil {
+		r.near = e.Near
 		return
 	}
 	m.seq++
-	r := &remote{id: e.Peer, seq: m.seq, caps: e.Caps, score: e.Score, asked: make(map[*want]struct{})}
+	r := &remote{id: e.Peer, seq: m.seq, caps: e.Caps, score: e.Score, near: e.Near, asked: make(map[*want]struct{})}
 	r.window = flow.Window{Size: flow.WindowStart, RTT: e.RTT}
 	r.check.Fire = func() { m.checkDeadlines(r) }
 	r.flushAt.Fire = func() { m.mail(r) }

@@ -12,11 +12,15 @@ import (
 // Limits of searches.
 const (
 	// searchDelay is what connected peers get to answer before the search starts.
-	searchDelay  = 200 * time.Millisecond
-	searchesMax  = 3
-	searchPause  = 500 * time.Millisecond // after the first search; then twice that
-	providersMax = 16                     // members with which a session stops searching
-	dialsMax     = 64                     // dials under way or waiting
+	searchDelay = 200 * time.Millisecond
+	searchesMax = 3
+	searchPause = 500 * time.Millisecond // after the first search; then twice that
+	// searchingTime is how long after a hunt began it may be searched again for what was
+	// searched for before: searches may take long in a bad network, and who asks is to have
+	// an answer.
+	searchingTime = 30 * time.Second
+	providersMax  = 16 // members with which a session stops searching
+	dialsMax      = 64 // dials under way or waiting
 )
 
 // search is a Find under way, what it is for, and the sessions that profit from it.
@@ -31,10 +35,17 @@ type dial struct {
 	sessions []*session
 }
 
+// maySearch tells whether there may be another search for providers.
+func (m *Machine) maySearch(w *want) bool {
+	h := w.hunt
+	late := h.searches > 1 && m.now.Sub(h.began) > searchingTime
+	return m.o.Search && h.searches < w.searchesMax() && !late
+}
+
 // maybeSearch begins a search for providers if it is time for one.
 func (m *Machine) maybeSearch(w *want, open, fresh int) {
 	h := w.hunt
-	if !m.o.Search || h.searching || h.searches >= searchesMax || m.now.Before(h.nextSearch) {
+	if h.searching || !m.maySearch(w) || m.now.Before(h.nextSearch) {
 		return
 	}
 	if open+fresh > 0 && m.now.Sub(w.born) < searchDelay {
@@ -113,11 +124,13 @@ func (m *Machine) provider(e Provider) {
 			continue
 		}
 		if w.hunt != nil {
-			if _, known := w.hunt.providers[e.Peer]; known {
+			// One whose connection has ended is dialled again.
+			undialable, known := w.hunt.providers[e.Peer]
+			if known && (undialable || m.peers[e.Peer] != nil || m.dials[e.Peer] != nil) {
 				stale = true
 				continue
 			}
-			w.hunt.providers[e.Peer] = struct{}{}
+			w.hunt.providers[e.Peer] = false
 		}
 		fresh = append(fresh, c)
 	}
@@ -166,7 +179,7 @@ func (m *Machine) dialFailed(e DialFailed) {
 	for _, c := range d.wants {
 		if w := m.wants[c]; w != nil && w.hunt != nil {
 			w.hunt.dialing--
-			w.hunt.undialable++
+			w.hunt.providers[e.Peer] = true
 			w.hunt.dialErr = e.Err
 			m.pursue(w)
 		}

@@ -77,14 +77,38 @@ func (m *Machine) serve() {
 	}
 }
 
-// needsSlot tells whether the next reply to a peer may be in others' way.
-func (l *ledger) needsSlot() bool { return l.quick < quickSize && l.size > slotFree }
+// needsSlot tells whether the next reply to a peer may be in others' way. One that is near is
+// not if a limit holds for the others.
+func (m *Machine) needsSlot(r *remote) bool {
+	return r.ledger.quick < quickSize && r.ledger.size > slotFree && !(r.near && m.o.Pace.Limited())
+}
 
 // mayReply tells whether a reply to the peer may begin now. Slots are for those that are
 // in each other's way: a peer that is alone needs none.
 func (m *Machine) mayReply(r *remote) bool {
+	if !r.near && !m.inPace() {
+		return false
+	}
 	slots := &m.server.slots
-	return slots.Free() || !r.ledger.needsSlot() || slots.Busy() == r.ledger.slots() && m.inLine() == 1
+	return slots.Free() || !m.needsSlot(r) || slots.Busy() == r.ledger.slots() && m.inLine() == 1
+}
+
+// inPace tells whether the limit has room for another reply; when it has is seen to.
+func (m *Machine) inPace() bool {
+	at := m.o.Pace.Ready(m.now)
+	if at.After(m.now) {
+		m.alarms.Set(&m.server.paced, at)
+		return false
+	}
+	return true
+}
+
+// quantum is the size of a reply of several blocks to the peer, in bytes.
+func (m *Machine) quantum(r *remote) int {
+	if r.near {
+		return quantum
+	}
+	return m.o.Pace.Reply(quantum)
 }
 
 // slots is how many the peer has.
@@ -101,18 +125,18 @@ func (l *ledger) slots() (n int) {
 func (m *Machine) reply(r *remote) {
 	l := &r.ledger
 	p := &reply{begun: m.now, moved: m.now, line: l.line}
-	slot := l.needsSlot()
+	slot := m.needsSlot(r)
 	if slot && m.inLine() > 0 {
 		slices.SortStableFunc(l.queue, func(a, b *owed) int { return m.server.copies[a.cid] - m.server.copies[b.cid] })
 	}
 	var cids []cid.Cid
-	n := 0
+	n, most := 0, m.quantum(r)
 	for ; n < len(l.queue) && len(cids) < replyBlocksMax; n++ {
 		o := l.queue[n]
 		if o.state != owedQueued {
 			continue
 		}
-		if o.size > l.deficit || len(cids) > 0 && p.size+o.size > quantum {
+		if o.size > l.deficit || len(cids) > 0 && p.size+o.size > most {
 			break
 		}
 		l.deficit -= o.size
@@ -128,6 +152,9 @@ func (m *Machine) reply(r *remote) {
 	}
 	if p.slot = slot && p.size > slotFree; p.slot {
 		m.server.slots.Take()
+	}
+	if !r.near {
+		m.o.Pace.Begin(m.now, p.size)
 	}
 	m.server.seq++
 	p.seq = m.server.seq

@@ -28,12 +28,14 @@ const (
 	copyMin = 500 * time.Millisecond
 	// lateMin is how long a peer may be silent before its wants are moved.
 	lateMin = 250 * time.Millisecond
+	// askedMin is how many blocks of a session may be asked for whatever the limit.
+	askedMin = 2
 )
 
 // session is a group of wants that the same peers can probably serve.
 type session struct {
 	id      uint64
-	root    cid.Cid // the first that was wanted: who has it probably has the rest
+	root    cid.Cid // who has it probably has the rest
 	wants   map[*want]struct{}
 	retry   []*want // to be asked for again: before all others
 	ready   []*want // to be asked for, oldest first
@@ -41,6 +43,7 @@ type session struct {
 	sizes   map[uint64]int // estimated block size in bytes by codec
 	hunting int
 	fed     time.Time // when a block of it came last
+	barren  bool      // a want of it was given up, and since then neither a block came nor a peer
 	urgent  *want     // the last that was asked for again: it may hunt beside huntsMax others
 	leader  *want     // the hunting want that asks around for all
 	probed  cid.Cid   // the last leader that is done: late answers still tell who is of use
@@ -119,6 +122,7 @@ func (m *Machine) join(s *session, r *remote) *member {
 		b = &member{r: r}
 		s.members = append(s.members, b)
 		r.memberOf = append(r.memberOf, s)
+		s.barren = false
 		m.touch(s)
 	}
 	return b
@@ -126,7 +130,7 @@ func (m *Machine) join(s *session, r *remote) *member {
 
 // served notes that r delivered b.
 func (s *session) served(m *Machine, r *remote, b block.Block) {
-	s.fed = m.now
+	s.fed, s.barren = m.now, false
 	e := m.join(s, r)
 	e.hits, e.misses = 0.95*e.hits+1, 0.95*e.misses
 	codec := b.Cid().Prefix().Codec
@@ -203,7 +207,7 @@ func (m *Machine) fill(s *session) {
 		case !hope && (s.hunting < huntsMax || w == s.urgent && s.hunting < 2*huntsMax):
 			m.beginHunt(w)
 			continue
-		case !s.roomy():
+		case !m.roomy(s):
 			passed = lookAheadMax
 		}
 		s.ready[kept] = w
@@ -216,10 +220,32 @@ func (m *Machine) fill(s *session) {
 	}
 }
 
+// sated tells whether the limit has no room for more of the session from peers that are not
+// near. Every session may have a few blocks under way.
+func (m *Machine) sated(s *session) bool {
+	if !m.o.Appetite.Limited() {
+		return false
+	}
+	asked, out := 0, 0
+	for _, r := range m.order {
+		if r.near {
+			continue
+		}
+		out += r.out
+		for _, w := range r.assigned {
+			if asked < askedMin && slices.Contains(w.sessions, s) {
+				asked++
+			}
+		}
+	}
+	return asked >= askedMin && m.o.Appetite.Sated(m.now, out)
+}
+
 // roomy tells whether any peer of the session could take another want.
-func (s *session) roomy() bool {
+func (m *Machine) roomy(s *session) bool {
+	sated := m.sated(s)
 	for _, b := range s.members {
-		if b.r.stalled.IsZero() && b.r.room(true) {
+		if b.r.stalled.IsZero() && b.r.room(true) && (b.r.near || !sated) {
 			return true
 		}
 	}
@@ -231,8 +257,9 @@ func (s *session) roomy() bool {
 // somebody could, but is busy.
 func (m *Machine) pick(w *want) (best *remote, hope bool) {
 	size := w.estimate()
-	proven := false
+	proven, sated := false, true
 	for _, s := range w.sessions {
+		sated = sated && m.sated(s)
 		for _, b := range s.members {
 			proven = proven || b.r.blocks > 0 && b.r.stalled.IsZero()
 		}
@@ -245,7 +272,7 @@ func (m *Machine) pick(w *want) (best *remote, hope bool) {
 		hope = true
 		d := w.doubt(r)
 		least = min(least, d)
-		if !r.room(proven) {
+		if !r.room(proven) || sated && !r.near {
 			return
 		}
 		if best == nil || d < doubt || d == doubt && r.window.Finish(r.out+size) < best.window.Finish(best.out+size) {
@@ -282,7 +309,7 @@ func (m *Machine) rescue(s *session) {
 				r = b.r
 			}
 		}
-		if r == nil || !r.room(true) {
+		if r == nil || !r.room(true) || !r.near && m.sated(s) {
 			return
 		}
 		w := m.latest(s, r)

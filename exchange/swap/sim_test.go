@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/exchange/flow"
 	"github.com/p2pnode/p2pnode/exchange/swap"
 )
 
@@ -32,8 +33,9 @@ type sim struct {
 	check bool
 	// progress has receivers told of messages that are on their way.
 	progress bool
-	// providers is what searches find.
-	providers map[cid.Cid][]peer.ID
+	// providers is what searches find, which end after searchTime.
+	providers  map[cid.Cid][]peer.ID
+	searchTime time.Duration
 }
 
 // node is a machine with a store and an uplink.
@@ -49,6 +51,8 @@ type node struct {
 	links   map[peer.ID]bool
 	rtt     time.Duration
 	up      float64 // bytes/s
+	pace    flow.Pace
+	eager   flow.Appetite
 	free    time.Time
 	lie     lie
 	lost    map[cid.Cid]int // how often it is sent in vain
@@ -94,14 +98,14 @@ func (q *simQueue) Pop() any {
 
 func newSim(t testing.TB, seed uint64) *sim {
 	return &sim{t: t, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1e9, 0), check: true,
-		byID: make(map[peer.ID]*node), trace: sha256.New(), providers: make(map[cid.Cid][]peer.ID)}
+		byID: make(map[peer.ID]*node), trace: sha256.New(), providers: make(map[cid.Cid][]peer.ID), searchTime: time.Second}
 }
 
 func (s *sim) node(rtt time.Duration, up float64, search bool) *node {
 	n := &node{s: s, id: peer.ID(fmt.Sprintf("peer%03d", len(s.nodes))), rtt: rtt, up: up,
-		m:   swap.New(swap.Options{Seed: s.rng.Uint64(), Search: search}),
 		has: make(map[cid.Cid]block.Block), got: make(map[cid.Cid]bool), failed: make(map[cid.Cid]swap.Reason),
 		links: make(map[peer.ID]bool), lost: make(map[cid.Cid]int), banned: make(map[peer.ID]bool), faults: make(map[swap.Fault]int)}
+	n.m = swap.New(swap.Options{Seed: s.rng.Uint64(), Search: search, Pace: &n.pace, Appetite: &n.eager})
 	s.nodes = append(s.nodes, n)
 	s.byID[n.id] = n
 	return n
@@ -238,7 +242,7 @@ func (n *node) do(a swap.Action) {
 		for i, p := range n.s.providers[a.Cid] {
 			n.s.after(100*time.Millisecond*time.Duration(i+1), func() { n.step(swap.Provider{Cid: a.Cid, Peer: p}) })
 		}
-		n.s.after(time.Second, func() { n.step(swap.Found{Cid: a.Cid}) })
+		n.s.after(n.s.searchTime, func() { n.step(swap.Found{Cid: a.Cid}) })
 	case swap.Dial:
 		n.s.after(n.rtt, func() {
 			if o := n.s.byID[a.Peer]; o == nil || o.offline {

@@ -31,7 +31,7 @@ func (m *Machine) watch(r *remote) {
 		return
 	}
 	due := r.lastHeard.Add(r.patience())
-	if d := r.deadline(r.assigned[0]); d.Before(due) {
+	if d := r.deadline(r.assigned[0]); d.Before(due) && !m.mayCome(r) {
 		due = d
 	}
 	if !due.After(m.now) {
@@ -54,11 +54,18 @@ func (m *Machine) checkDeadlines(r *remote) {
 		return
 	}
 	for _, w := range slices.Clone(r.assigned) {
-		if w.holder == r && !m.now.Before(r.deadline(w)) {
+		if w.holder == r && !m.mayCome(r) && !m.now.Before(r.deadline(w)) {
 			m.giveUp(w, r) // it sends other things, but not this
 		}
 	}
 	m.watch(r)
+}
+
+// mayCome tells whether what is overdue may be what comes from the peer now: if a limit of
+// this side holds it up, it is no wonder that it is late. What was lost is given up when
+// nothing comes any more.
+func (m *Machine) mayCome(r *remote) bool {
+	return r.partial > 0 && !r.near && m.o.Appetite.Limited()
 }
 
 // giveUp takes an overdue want back. The peer may still deliver it, so it is

@@ -552,3 +552,66 @@ func TestCrowd(t *testing.T) {
 		t.Errorf("took %v, the bound being %v; %.1f copies from the seed, %.1f %% twice", s.now.Sub(began), bound, copies, 100*share)
 	}
 }
+
+// TestPace: what a limit allows is sent to peers in turn; one that is near is not in that turn.
+func TestPace(t *testing.T) {
+	s := newSim(t, 9)
+	seed, nigh := s.node(20*ms, 100*mbps, false), s.node(20*ms, 100*mbps, false)
+	const n, size = 32, 64 << 10
+	cids := s.blocks(n, size, seed)
+	seed.pace.Set(mbps)
+	s.connect(seed, nigh)
+	seed.step(swap.PeerUp{Peer: nigh.id, Near: true})
+	far := []*node{s.node(20*ms, 100*mbps, false), s.node(20*ms, 100*mbps, false)}
+	s.connect(seed, far[0])
+	s.connect(seed, far[1])
+	began := s.now
+	nigh.want(1, cids...)
+	far[0].want(1, cids[:n/2]...)
+	far[1].want(1, cids[n/2:]...)
+	s.run(time.Minute, func() bool { return doneAll([]*node{nigh, far[0], far[1]}) })
+	bound := time.Duration(n * size / mbps * float64(time.Second))
+	if took := s.took(nigh, began); took > bound/10 {
+		t.Errorf("the peer that is near had all after %v, at the limit it takes %v", took, bound)
+	}
+	for _, f := range far {
+		if took := s.took(f, began); took > bound*11/10 || took < bound*8/10 {
+			t.Errorf("%s had all after %v, the limit allows %v", f.id, took, bound)
+		}
+	}
+}
+
+// TestAppetite: of many peers no more is asked for than a limit lets pass soon, or two blocks,
+// but of those that are near.
+func TestAppetite(t *testing.T) {
+	for _, near := range []bool{false, true} {
+		s := newSim(t, 10)
+		get := s.node(20*ms, 100*mbps, false)
+		get.eager.Set(mbps)
+		var seeds []*node
+		for range 8 {
+			seeds = append(seeds, s.node(20*ms, 10*mbps, false))
+		}
+		root, cids := s.blocks(1, 100, seeds...), s.blocks(64, 256<<10, seeds...)
+		for _, seed := range seeds {
+			s.connect(seed, get)
+			get.step(swap.PeerUp{Peer: seed.id, Near: near})
+		}
+		get.want(1, root...)
+		s.run(time.Minute, get.done)
+		get.want(1, cids...)
+		most := 0
+		s.run(time.Minute, func() bool {
+			asked := 0
+			for _, p := range get.m.Table() {
+				asked += p.Asked
+			}
+			most = max(most, asked)
+			return get.done()
+		})
+		s.took(get, s.now)
+		if bounded := most <= 2*256<<10; bounded == near {
+			t.Errorf("near %v: %d bytes were asked for at a time", near, most)
+		}
+	}
+}

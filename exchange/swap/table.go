@@ -1,6 +1,7 @@
 package swap
 
 import (
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -40,6 +41,14 @@ func (m *Machine) Table() []PeerStats {
 type SessionInfo struct {
 	Peers, Wants int
 	Phase        string // "idle", "fetching", "asking", "searching" or "connecting"
+	Asks         []Asked
+}
+
+// Asked is what a peer is asked for.
+type Asked struct {
+	Peer   peer.ID
+	Blocks int
+	Rate   float64 // bytes/s at which it delivers, to all sessions
 }
 
 // SessionInfo describes the session with the given ID.
@@ -59,6 +68,17 @@ func (m *Machine) SessionInfo(id uint64) SessionInfo {
 		i.Phase = "searching"
 	default:
 		i.Phase = "asking"
+	}
+	for _, r := range m.order {
+		n := 0
+		for _, w := range r.assigned {
+			if slices.Contains(w.sessions, s) {
+				n++
+			}
+		}
+		if n > 0 {
+			i.Asks = append(i.Asks, Asked{r.id, n, r.window.Rate})
+		}
 	}
 	return i
 }

@@ -231,6 +231,9 @@ func (m *Machine) deliver(w *want, b block.Block, r *remote) {
 func (m *Machine) fail(w *want, reason Reason) {
 	m.stats.Failed++
 	m.do(Fail{Cid: w.cid, Reason: reason})
+	for _, s := range w.sessions {
+		s.barren = true
+	}
 	m.end(w, nil)
 }
 

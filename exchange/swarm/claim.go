@@ -1,0 +1,183 @@
+package swarm
+
+import (
+	"slices"
+	"time"
+
+	"github.com/ipfs/go-cid"
+)
+
+// Claim is what the machine does about a block that a fetch needs.
+type Claim uint8
+
+// The claims.
+const (
+	Unclaimed Claim = iota // nothing: it has to be asked for by name
+	Undecided              // that is not known yet; Settled says when it is
+	Claimed                // it fetches it
+)
+
+// Claim tells what the machine does about a block.
+func (m *Machine) Claim(id uint64, c cid.Cid) Claim {
+	d := m.fetches[id]
+	switch {
+	case d == nil:
+		return Unclaimed
+	case d.state != dagKnown && !d.fetch.settled:
+		return Undecided
+	case d.state != dagKnown:
+		return Unclaimed
+	}
+	if i, ok := d.number[c]; ok && d.fetch.need.has(i) && !d.fetch.lacked.has(i) {
+		return Claimed
+	}
+	return Unclaimed
+}
+
+// settle says so when it is known whether anybody knows the DAG, or those have been silent
+// about it for too long who have not said so.
+func (m *Machine) settle(d *dag) {
+	f := d.fetch
+	known := d.state == dagKnown
+	if f == nil || f.settled && f.knew == known || d.state == dagLoading {
+		return
+	}
+	if !known && slices.ContainsFunc(d.links, func(l *link) bool {
+		return l.owesAnswer() && m.now.Before(l.walked.Add(l.r.patience()))
+	}) {
+		m.alarms.Set(&f.settle, m.now.Add(settleTime))
+		return
+	}
+	if !known && m.now.Before(f.began.Add(settleTime)) && slices.ContainsFunc(d.links, func(l *link) bool { return l.mine.state == channelOpen }) {
+		m.alarms.Set(&f.settle, f.began.Add(settleTime)) // who fetches it as well may know soon
+		return
+	}
+	f.settled, f.knew = true, known
+	m.do(Settled{IDs: slices.Clone(f.ids)})
+}
+
+// settleTime is how long it may take until a peer knows the DAG that fetches it as well.
+const settleTime = time.Second
+
+// Limits on how long a leaf is looked for among the peers that exchange the DAG.
+const (
+	// lackTime is how long, if one has not said yet what it has.
+	lackTime = time.Second
+	// lackTimeIdle is how long after one of them has gained a leaf if others fetch the DAG
+	// as well, and lackTimeUrgent how long if somebody waits for it.
+	lackTimeIdle   = 5 * time.Second
+	lackTimeUrgent = 5 * time.Second
+	lackTimeMax    = 2 * time.Minute
+	lookTime       = 100 * time.Millisecond // between two looks for such leaves
+	// hopeTime is how long after a leaf has appeared that nobody was known to have, with one
+	// of those that fetch the DAG as well, another may.
+	hopeTime = 35 * time.Second
+)
+
+// lack says which leaves nobody has, unless one may soon have them.
+func (m *Machine) lack(d *dag) {
+	f := d.fetch
+	if f == nil || d.state != dagKnown {
+		return
+	}
+	over := func(since time.Time, limit time.Duration) bool { return !m.now.Before(since.Add(limit)) }
+	wait := time.Duration(0)
+	for _, l := range d.links {
+		switch {
+		case l.theirs.state == channelOpen:
+			wait = lackTimeIdle
+		case l.mine.state != channelNone && !l.told:
+			wait = max(wait, lackTime)
+		}
+	}
+	all := over(f.gained, wait) && over(f.lacking, wait) || over(f.lacking, lackTimeMax)
+	urgent := over(f.lacking, lackTimeUrgent)
+	if !all && !urgent {
+		m.alarms.Set(&f.lack, m.now.Add(lackTime))
+		return
+	}
+	lack := Lack{IDs: f.ids}
+	left, first := false, f.first()
+	for i, c := range d.leaves {
+		if !f.need.has(i) || f.busy.has(i) || f.lacked.has(i) || d.offered(i) {
+			continue
+		}
+		if all || urgent && f.isUrgent(i) {
+			f.lacked.add(i)
+			lack.Cids = append(lack.Cids, c)
+			if i == first {
+				lack.First = c
+			}
+		} else {
+			left = true
+		}
+	}
+	if len(lack.Cids) > 0 {
+		m.do(lack)
+	}
+	if left {
+		m.alarms.Set(&f.lack, m.now.Add(lackTime))
+	}
+}
+
+// missing takes a leaf back that nobody has, as long as leaves appear that nobody had: one
+// of those who fetch the DAG as well has a source that this side knows nothing of, or
+// cannot reach.
+func (m *Machine) missing(e Missing) {
+	d := m.fetches[e.ID]
+	if d == nil || d.state != dagKnown {
+		return
+	}
+	f := d.fetch
+	i, ok := d.number[e.Cid]
+	crowd := slices.ContainsFunc(d.links, func(l *link) bool { return l.theirs.state == channelOpen && l.r.stalled.IsZero() })
+	if !ok || !f.lacked.has(i) || !crowd || !m.now.Before(f.appeared.Add(hopeTime)) {
+		return
+	}
+	f.lacked.remove(i)
+	f.lacking = m.now
+	m.touch(d)
+}
+
+// first is the first leaf that has not come of those that somebody waits for or soon will,
+// -1 if there is none.
+func (f *fetch) first() int {
+	for k, w := range f.need {
+		if w &= f.asked[k]; w != 0 {
+			return k*64 + trailing(w)
+		}
+	}
+	return -1
+}
+
+// offered tells whether a peer has the leaf that is not silent.
+func (d *dag) offered(i int) bool {
+	return d.avail[i] > 0 && slices.ContainsFunc(d.links, func(l *link) bool {
+		return l.r.stalled.IsZero() && l.has != nil && l.has.has(i)
+	})
+}
+
+// watchLack sees to leaves that nobody has. It looks at all, and so only now and then.
+func (m *Machine) watchLack(d *dag) {
+	f := d.fetch
+	if again := f.looked.Add(lookTime); m.now.Before(again) {
+		if !f.lack.IsSet() {
+			m.alarms.Set(&f.lack, again)
+		}
+		return
+	}
+	f.looked = m.now
+	for k, w := range f.need {
+		for free := w &^ f.busy[k] &^ f.lacked[k]; free != 0; free &= free - 1 {
+			if !d.offered(k*64 + trailing(free)) {
+				if f.lacking.IsZero() {
+					f.lacking = m.now
+				}
+				m.lack(d)
+				return
+			}
+		}
+	}
+	f.lacking = time.Time{}
+	m.alarms.Stop(&f.lack)
+}

@@ -1,0 +1,556 @@
+package swarm
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2pnode/p2pnode/exchange/alarm"
+	"github.com/p2pnode/p2pnode/exchange/flow"
+	"github.com/p2pnode/p2pnode/exchange/frame"
+)
+
+// Limits on a peer.
+const (
+	// AllowStart is how many bytes may be asked of a peer before it has said how many.
+	AllowStart = 1 << 20
+	// patience is how long a peer may be silent that owes something, in round trips
+	// and in time: one that serves others first says so each second (aliveEvery).
+	patience      = 4 * time.Second
+	patienceTrips = 8
+	// askTimeMax is how long a peer that says so may send nothing that was asked for.
+	askTimeMax = 15 * time.Second
+	// walkTimeMax is how long a peer that is alive may not answer an Open, or send none of
+	// the nodes that it owes: the stream that they came on may have broken.
+	walkTimeMax = time.Minute
+	// cancelTime is how long a Cancel may go unanswered before another is asked all the
+	// same, and cancelTrips the same in round trips.
+	cancelTime  = 250 * time.Millisecond
+	turnMax     = 2 * time.Second // that it is taken to need
+	cancelTrips = 3
+	// What is said to be on its way has lateTime to come, and lateTimes as long as it
+	// should take.
+	lateTime  = time.Second
+	lateTimes = 3
+	// A peer that has sent nothing yet is doubted when it has begun to send nothing for
+	// doubtTimes as long as those need that have, and doubtMin at least. If these need more
+	// than doubtUsualMax nobody is: who has a slow line may have to serve others first.
+	doubtTimes    = 3
+	doubtMin      = 200 * time.Millisecond
+	doubtUsualMax = time.Second
+	// doubtShare is of how much of its first leaf one part must have come by then.
+	doubtShare = 16
+	// answerTrips is how many round trips, and doubtMin at least, an answer to an Open may
+	// take before others are asked too; some nodes may take twice that, and nodesMin at least.
+	answerTrips = 4
+	nodesMin    = time.Second
+	// A peer that has stalled is left alone for stallTime, twice as long each time.
+	stallTime    = 2 * time.Second
+	stallTimeMax = 30 * time.Second
+	// refuseTime is how long a peer is not asked again for what it has not got.
+	refuseTime = 15 * time.Second
+	// earlyMax is how many ranges of leaves are kept for a peer before they are known.
+	earlyMax = frame.RangesMax
+	banTime  = time.Hour
+)
+
+// remote is a peer.
+type remote struct {
+	id    peer.ID
+	near  bool    // what is exchanged with it is not limited
+	links []*link // oldest first
+	last  uint32  // channel that was opened last; the first is random, see peerUp
+
+	// Of what is asked of it.
+	window  flow.Window
+	allow   int           // bytes that it allows to be asked for
+	asked   int           // leaves
+	out     int           // bytes that these are taken for
+	got     int           // leaves that it has sent, ever
+	took    time.Duration // that the last of them took
+	in, dup int64         // bytes of these, and of those that were here
+	faults  int
+	heard   time.Time // the last sign of life
+	sent    time.Time // when something came that was asked for, or it began to owe
+	stalls  int       // in a row
+	stalled time.Time // nothing is asked before then; zero if fine
+	check   alarm.Alarm
+
+	server served
+
+	outbox  []frame.Frame
+	mailed  bool // in Machine.mails
+	sending bool
+}
+
+// link is what a peer and this one know of each other's part of a DAG.
+type link struct {
+	r *remote
+	d *dag
+
+	mine, theirs channel   // opened by this side, and by the other
+	nodes        bool      // mine asks for the nodes
+	later        bool      // which the peer has not got yet
+	walked       time.Time // when some of them came, or mine was opened
+	overdue      bool      // mine was not answered for so long that others are asked
+	told         bool      // the peer has said what it has
+	knows        bool      // the peer has the nodes
+	pushed       int       // leaves that the peer takes for requested
+	refused      time.Time
+	early        []frame.Range // that it has, told before the leaves were known
+	has          leaves        // nil until they are
+	asks         []*ask        // oldest first
+	asking       []int         // to be in the next Request
+	inherits     int           // leaves that are being taken back for it
+	barred       map[int]time.Time
+
+	open   frame.Open // by which theirs was opened
+	queue  []int      // asked for by the peer, and not answered yet, oldest first
+	queued map[int]struct{}
+}
+
+// channel is one direction of a link.
+type channel struct {
+	number uint32
+	state  channelState
+}
+
+type channelState uint8
+
+const (
+	channelNone  channelState = iota
+	channelAsked              // opened, and not answered yet
+	channelWaits              // to be answered when the leaves are known
+	channelOpen
+)
+
+// ask is a leaf that a peer is to send.
+type ask struct {
+	n         int // its number
+	size      int // bytes that it is taken for
+	since     time.Time
+	cancelled bool
+	told      time.Time // when; zero if that was answered
+	copied    bool      // another is asked for it as well
+	until     time.Time // for so long an answer to the Cancel is waited for
+	heir      *link     // that is to be asked when the peer has said that it will not send it
+}
+
+func (m *Machine) peerUp(e PeerUp) {
+	if r := m.peers[e.Peer]; r != nil {
+		r.near = e.Near
+		return
+	}
+	r := &remote{id: e.Peer, near: e.Near, allow: AllowStart, window: flow.Window{Size: flow.WindowStart, RTT: e.RTT}, heard: m.now}
+	// What the peer still sends on channels of a time before must not be taken for that of
+	// new ones.
+	r.last = uint32(m.rng.Int64N(frame.ChannelMax))
+	r.server = served{gives: true, allowed: AllowStart}
+	r.check.Fire = func() { m.checkDeadlines(r) }
+	m.peers[e.Peer] = r
+	m.order = append(m.order, r)
+	for _, d := range m.inOrder() {
+		m.seek(d)
+	}
+}
+
+func (m *Machine) peerDown(id peer.ID) {
+	r := m.peers[id]
+	if r == nil {
+		return
+	}
+	delete(m.peers, id)
+	m.order = slices.DeleteFunc(m.order, func(o *remote) bool { return o == r })
+	m.alarms.Stop(&r.check)
+	m.forgetServed(r)
+	for _, l := range slices.Clone(r.links) {
+		m.unlink(l)
+	}
+}
+
+// link returns that of the peer and the DAG.
+func (m *Machine) link(r *remote, d *dag) *link {
+	for _, l := range r.links {
+		if l.d == d {
+			return l
+		}
+	}
+	l := &link{r: r, d: d, barred: make(map[int]time.Time), queued: make(map[int]struct{})}
+	if d.state == dagKnown {
+		l.has = newLeaves(len(d.leaves))
+	}
+	r.links = append(r.links, l)
+	d.links = append(d.links, l)
+	return l
+}
+
+// unlink forgets a link: what was asked of the peer is asked of others.
+func (m *Machine) unlink(l *link) {
+	m.takeBackAll(l)
+	if l.has != nil {
+		for i := range l.d.leaves {
+			m.lost(l, i)
+		}
+	}
+	m.dropQueue(l)
+	l.mine, l.theirs = channel{}, channel{}
+	l.r.links = slices.DeleteFunc(l.r.links, func(o *link) bool { return o == l })
+	l.d.links = slices.DeleteFunc(l.d.links, func(o *link) bool { return o == l })
+	if l.d.state == dagAsked {
+		m.seek(l.d)
+	}
+}
+
+// byMine and byTheirs find a link by the number of a channel.
+func (r *remote) byMine(number uint32) *link {
+	for _, l := range r.links {
+		if l.mine.state != channelNone && l.mine.number == number {
+			return l
+		}
+	}
+	return nil
+}
+
+func (r *remote) byTheirs(number uint32) *link {
+	for _, l := range r.links {
+		if l.theirs.state != channelNone && l.theirs.number == number {
+			return l
+		}
+	}
+	return nil
+}
+
+// open opens a channel to a peer.
+func (m *Machine) open(l *link, nodes bool) {
+	r := l.r
+	if !r.owes() {
+		r.heard, r.sent = m.now, m.now
+	}
+	r.last = r.last%frame.ChannelMax + 1
+	l.mine = channel{r.last, channelAsked}
+	l.nodes, l.later, l.told, l.knows = nodes, false, false, false
+	l.walked, l.overdue = m.now, false
+	f := frame.Open{Channel: l.mine.number, Root: l.d.root, Nodes: nodes}
+	if nodes {
+		if l.d.fetch != nil && !l.d.fetch.parts() {
+			f.Credit = creditSize
+		}
+		if !r.near {
+			f.Credit = m.o.Appetite.Credit(f.Credit)
+		}
+	} else {
+		f.Leaves = len(l.d.leaves)
+	}
+	m.send(r, f)
+	m.watch(r)
+}
+
+// mayOpen tells whether a peer can be asked about the DAG.
+func (m *Machine) mayOpen(r *remote, d *dag) bool {
+	if !r.stalled.IsZero() {
+		return false
+	}
+	for _, l := range r.links {
+		if l.d == d {
+			return l.mine.state == channelNone && !m.now.Before(l.refused)
+		}
+	}
+	return true
+}
+
+const (
+	// creditSize is how many bytes of leaves may follow the nodes unasked: what a line
+	// carries until the first Request arrives.
+	creditSize = 4 << 20
+	// seekersMax is how many peers are asked about a DAG before one has answered.
+	seekersMax = 8
+)
+
+// seekNodes asks a peer for the nodes of a DAG, and others whether they have it: one that
+// has said so rather than one that may.
+func (m *Machine) seekNodes(d *dag) {
+	if d.state != dagAsked {
+		return
+	}
+	asked, open, most := false, 0, seekersMax
+	for _, l := range d.links {
+		switch {
+		case l.mine.state == channelNone && l.refused.After(m.now):
+			most++ // who has said no costs nothing more: so there are soon many
+		case l.mine.state != channelNone && !l.overdue:
+			open++
+			asked = asked || l.owesNodes()
+		}
+	}
+	for _, l := range slices.Clone(d.links) {
+		if !asked && !l.nodes && l.knows && l.mine.state == channelOpen && l.r.stalled.IsZero() {
+			m.close(l)
+			m.open(l, true)
+			asked = true
+		}
+	}
+	for _, r := range m.nearest() {
+		if open < most && m.mayOpen(r, d) {
+			m.open(m.link(r, d), !asked)
+			asked = true
+			open++
+		}
+	}
+}
+
+// nearest lists peers that can be asked, the best first.
+func (m *Machine) nearest() []*remote {
+	list := slices.DeleteFunc(slices.Clone(m.order), func(r *remote) bool { return !r.stalled.IsZero() })
+	slices.SortStableFunc(list, func(a, b *remote) int {
+		return cmp.Or(cmp.Compare(a.faults, b.faults), cmp.Compare(a.window.RTT, b.window.RTT))
+	})
+	return list
+}
+
+// linksMax is with how many peers leaves of one DAG are exchanged, those included that have
+// just said that they do not know it.
+const linksMax = 64
+
+// seekLeaves opens channels to peers that may have leaves.
+func (m *Machine) seekLeaves(d *dag) {
+	if d.fetch == nil || d.state != dagKnown || d.fetch.left == 0 {
+		return
+	}
+	open := 0
+	for _, l := range d.links {
+		if l.mine.state != channelNone || l.refused.After(m.now) {
+			open++
+		}
+	}
+	for _, r := range m.nearest() {
+		if open >= linksMax {
+			return
+		}
+		if m.mayOpen(r, d) {
+			m.open(m.link(r, d), false)
+			open++
+		}
+	}
+}
+
+// close ends the channel that this side has opened.
+func (m *Machine) close(l *link) {
+	if l.mine.state != channelNone {
+		m.send(l.r, frame.Close{Channel: l.mine.number})
+		l.mine = channel{}
+		l.nodes = false
+		m.takeBackAll(l)
+	}
+}
+
+// patience is how long the peer may be silent.
+func (r *remote) patience() time.Duration { return max(patience, patienceTrips*r.window.RTT) }
+
+// deadline is when the peer has stalled if nothing is heard of it.
+func (r *remote) deadline() time.Time {
+	due := r.heard.Add(r.patience())
+	if late := r.sent.Add(askTimeMax); r.asked > 0 && late.Before(due) {
+		due = late
+	}
+	for _, l := range r.links {
+		if late := l.walked.Add(walkTimeMax); l.owesAnswer() && late.Before(due) {
+			due = late
+		}
+	}
+	return due
+}
+
+// owesNodes tells whether the peer is to send nodes.
+func (l *link) owesNodes() bool { return l.nodes && !l.later && l.d.state == dagAsked }
+
+// owesAnswer tells whether the peer is to say that it knows the DAG, or to send nodes.
+func (l *link) owesAnswer() bool { return l.mine.state == channelAsked || l.owesNodes() }
+
+// doubtAt is when the peer has been waited for long enough that has sent nothing yet; zero
+// if it has, or if nobody else has sent anything of what it is asked for.
+func (r *remote) doubtAt() (at time.Time) {
+	if r.got > 0 || r.asked == 0 {
+		return at
+	}
+	for _, l := range r.links {
+		if len(l.asks) == 0 || r.server.partial > l.asks[0].size/doubtShare {
+			continue
+		}
+		if usual := l.d.usual(); usual > 0 && usual <= doubtUsualMax {
+			due := l.asks[0].since.Add(max(doubtMin, doubtTimes*usual))
+			if at.IsZero() || due.Before(at) {
+				at = due
+			}
+		}
+	}
+	return at
+}
+
+// usual is how long a leaf takes from the slowest of those who have sent one; 0 if nobody has.
+func (d *dag) usual() (longest time.Duration) {
+	for _, l := range d.links {
+		if l.r.got > 0 && l.r.stalled.IsZero() {
+			longest = max(longest, l.r.took)
+		}
+	}
+	return longest
+}
+
+// doubt takes back what a peer is asked for that has sent nothing yet, and tells it so.
+func (m *Machine) doubt(r *remote) {
+	for _, l := range r.links {
+		for _, a := range slices.Clone(l.asks) {
+			m.cancel(l, a)
+		}
+	}
+	m.leaveAlone(r)
+}
+
+// next is when the deadline may be over, or that of the answer to a Cancel, or the peer
+// doubted.
+func (r *remote) next() time.Time {
+	due := r.deadline()
+	if at := r.doubtAt(); !at.IsZero() && at.Before(due) {
+		due = at
+	}
+	for _, l := range r.links {
+		if at := l.overdueAt(); l.owesAnswer() && !l.overdue && at.Before(due) {
+			due = at
+		}
+		for _, a := range l.asks {
+			if a.cancelled && a.until.Before(due) {
+				due = a.until
+			}
+		}
+	}
+	return due
+}
+
+// overdueAt is when others are asked beside a peer that has not answered an Open, or of whose
+// nodes none have come for a while.
+func (l *link) overdueAt() time.Time {
+	wait := max(doubtMin, answerTrips*l.r.window.RTT)
+	if l.mine.state != channelAsked {
+		wait = max(nodesMin, 2*wait)
+	}
+	return l.walked.Add(wait)
+}
+
+// lookBeside has others asked beside a peer that does not answer.
+func (m *Machine) lookBeside(r *remote) {
+	for _, l := range slices.Clone(r.links) {
+		if l.owesAnswer() && !l.overdue && !m.now.Before(l.overdueAt()) {
+			l.overdue = true
+			m.seek(l.d)
+		}
+	}
+}
+
+// takeBackCancelled takes back what is cancelled and was not answered in time.
+func (m *Machine) takeBackCancelled(r *remote) {
+	for _, l := range slices.Clone(r.links) {
+		for _, a := range slices.Clone(l.asks) {
+			if a.cancelled && !m.now.Before(a.until) && r.heard.After(a.told) && m.now.Before(a.told.Add(turnMax)) {
+				a.until = m.now.Add(cancelTime) // it lives, and may have much to say before
+			}
+			if a.cancelled && !m.now.Before(a.until) {
+				if r.server.partial == 0 {
+					r.faults++
+				}
+				if !a.told.IsZero() { // or all answers take longer than was thought
+					m.turned(m.turn*3/2 + cancelTime/2)
+				}
+				m.takeBack(l, a)
+			}
+		}
+	}
+}
+
+// owes tells whether something is expected of the peer.
+func (r *remote) owes() bool {
+	return r.asked > 0 || slices.ContainsFunc(r.links, func(l *link) bool {
+		return l.owesAnswer()
+	})
+}
+
+// isRead tells whether the peer is asked for leaves of a DAG that somebody reads.
+func (r *remote) isRead() bool {
+	return slices.ContainsFunc(r.links, func(l *link) bool { return len(l.asks) > 0 && l.d.fetch.isRead() })
+}
+
+// watch has the peer's deadline looked after.
+func (m *Machine) watch(r *remote) {
+	switch {
+	case m.peers[r.id] != r:
+	case !r.stalled.IsZero():
+		m.alarms.Set(&r.check, r.stalled)
+	case !r.owes():
+		m.alarms.Stop(&r.check)
+	default:
+		due := r.next()
+		if !due.After(m.now) {
+			due = m.now.Add(time.Millisecond)
+		}
+		m.alarms.Set(&r.check, due)
+	}
+}
+
+// alive notes a sign of life.
+func (m *Machine) alive(r *remote) {
+	r.heard = m.now
+	m.watch(r)
+}
+
+// useful notes that something came that was asked for.
+func (m *Machine) useful(r *remote) {
+	r.sent, r.stalls, r.stalled = m.now, 0, time.Time{}
+	m.alive(r)
+}
+
+// checkDeadlines runs when the peer's deadline may be over, or its backoff.
+func (m *Machine) checkDeadlines(r *remote) {
+	switch {
+	case !r.stalled.IsZero() && !m.now.Before(r.stalled):
+		r.stalled = time.Time{}
+		r.heard = m.now
+		for _, d := range m.inOrder() {
+			m.seek(d)
+		}
+	case r.stalled.IsZero() && r.owes() && !m.now.Before(r.deadline()):
+		m.do(Report{Peer: r.id, Fault: FaultStall})
+		m.leaveAlone(r)
+	case r.stalled.IsZero() && !r.doubtAt().IsZero() && !m.now.Before(r.doubtAt()):
+		m.doubt(r)
+	default:
+		m.takeBackCancelled(r)
+		m.lookBeside(r)
+	}
+	m.watch(r)
+}
+
+// leaveAlone takes back all that a silent peer owes, and asks it for nothing for a while.
+func (m *Machine) leaveAlone(r *remote) {
+	r.stalled = m.now.Add(m.jitter(min(stallTime<<r.stalls, stallTimeMax)))
+	r.stalls = min(r.stalls+1, 10)
+	r.faults++
+	r.window.Size = flow.WindowStart
+	for _, l := range slices.Clone(r.links) {
+		wasNodes := l.owesNodes()
+		if l.mine.state == channelAsked || wasNodes {
+			m.close(l)
+		}
+		m.takeBackAll(l)
+		if wasNodes {
+			m.seek(l.d)
+		} else {
+			m.settle(l.d)
+		}
+	}
+}
+
+// jitter is d give or take a quarter.
+func (m *Machine) jitter(d time.Duration) time.Duration {
+	return d*3/4 + time.Duration(m.rng.Int64N(int64(d/2)+1))
+}

@@ -1,0 +1,484 @@
+package swarm_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/exchange/flow"
+	"github.com/p2pnode/p2pnode/exchange/frame"
+	"github.com/p2pnode/p2pnode/exchange/swarm"
+)
+
+// TestOneSeed: a file from one peer takes what its line allows.
+func TestOneSeed(t *testing.T) {
+	for _, c := range []struct{ n, size int }{{1, 1000}, {64, 256 << 10}, {16, 1 << 20}, {3000, 4 << 10}} {
+		s := newSim(t, 1, c.n, c.size)
+		seed, get := s.node(50*ms, 100*mbit).fillUp(), s.node(50*ms, 100*mbit)
+		s.connect(seed, get)
+		began := s.now
+		get.step(swarm.Fetch{ID: 1, Root: s.root})
+		if !s.run(time.Minute, func() bool { return !get.done.IsZero() }) {
+			t.Fatalf("%d leaves of %d bytes: got %d", c.n, c.size, get.got)
+		}
+		limit := 50*ms + time.Duration(float64(c.n*c.size)/(100*mbit)*float64(time.Second))
+		took := get.done.Sub(began)
+		t.Logf("%d leaves of %d bytes: %v, limit %v", c.n, c.size, took, limit)
+		if took > limit*11/10+5*ms {
+			t.Errorf("%d leaves of %d bytes took %v, limit %v", c.n, c.size, took, limit)
+		}
+		if d := get.m.Stats().DupLeaves; d > 0 {
+			t.Errorf("%d duplicates from one seed", d)
+		}
+	}
+}
+
+// TestFlashCrowd: many want at the same time what one has, and take little more time than
+// one would alone.
+func TestFlashCrowd(t *testing.T) {
+	for _, c := range []struct {
+		n, leaves, degree int
+		most              float64 // times the bound
+	}{{4, 32, 0, 1.3}, {16, 32, 8, 1.5}, {16, 32, 0, 1.5}, {64, 32, 8, 1.7}, {64, 32, 0, 1.7}, {16, 256, 8, 1.2}} {
+		got := flashCrowd(t, 1, c.n, c.leaves, 256<<10, c.degree, 10*mbit)
+		t.Logf("%+v: %+v", c, got)
+		if got.worst > c.most || got.dup > 0.02 || got.copies > 1.5 {
+			t.Errorf("%d peers: %+v", c.n, got)
+		}
+	}
+}
+
+// TestSparse: who is not connected to the seed gets all from who is.
+func TestSparse(t *testing.T) {
+	s := newSim(t, 1, 8, 256<<10)
+	a, b, c := s.node(50*ms, 10*mbit).fillUp(), s.node(50*ms, 10*mbit), s.node(50*ms, 10*mbit)
+	s.connect(a, b)
+	s.connect(b, c)
+	b.step(swarm.Fetch{ID: 1, Root: s.root})
+	c.step(swarm.Fetch{ID: 1, Root: s.root})
+	if !s.run(time.Minute, func() bool { return !b.done.IsZero() && !c.done.IsZero() }) {
+		t.Fatalf("got %d, %d", b.got, c.got)
+	}
+	if late := c.done.Sub(b.done); late > 500*ms {
+		t.Errorf("the second had all %v after the first", late)
+	}
+}
+
+// TestNobodyKnows: peers that fetch the same do not wait for each other for ever, nor for one
+// that never answers, when nobody has it.
+func TestNobodyKnows(t *testing.T) {
+	s := newSim(t, 1, 8, 1000)
+	a, b := s.node(50*ms, 10*mbit), s.node(50*ms, 10*mbit)
+	mute, refuses := s.node(50*ms, 10*mbit), s.node(50*ms, 10*mbit)
+	mute.deaf = true
+	s.connect(a, b)
+	s.connect(a, mute)
+	s.connect(b, refuses)
+	began := s.now
+	a.step(swarm.Fetch{ID: 1, Root: s.root})
+	b.step(swarm.Fetch{ID: 1, Root: s.root})
+	s.run(20*time.Second, func() bool { return !a.settled.IsZero() && !b.settled.IsZero() })
+	if a.settled.IsZero() || b.settled.IsZero() {
+		t.Fatalf("settled %v, %v", a.settled, b.settled)
+	}
+	if took := b.settled.Sub(began); took > 2*time.Second {
+		t.Errorf("it took %v until it was clear that nobody knows the DAG", took)
+	}
+}
+
+// TestLastOneGoes: that nobody knows a DAG is clear when the last peer goes that had not
+// said so.
+func TestLastOneGoes(t *testing.T) {
+	s := newSim(t, 1, 8, 1000)
+	get, refuses, mute := s.node(50*ms, 10*mbit), s.node(20*ms, 10*mbit), s.node(100*ms, 10*mbit)
+	mute.deaf = true
+	s.connect(get, refuses)
+	s.connect(get, mute)
+	get.step(swarm.Fetch{ID: 1, Root: s.root})
+	s.run(500*ms, func() bool { return false })
+	if !get.settled.IsZero() {
+		t.Fatal("settled before the peer has gone")
+	}
+	s.disconnect(get, mute)
+	if s.run(time.Second, func() bool { return !get.settled.IsZero() }); get.settled.IsZero() {
+		t.Error("not settled after the peer has gone")
+	}
+}
+
+// TestNodesNeverCome: beside a peer that is alive, and of whose nodes none come, another is
+// asked, and the blocks can soon be asked for by name.
+func TestNodesNeverCome(t *testing.T) {
+	m, now := swarm.New(swarm.Options{}), time.Unix(0, 0)
+	root := cid.NewCidV1(cid.DagProtobuf, []byte("\x12\x20root56789012345678901234567890\x00\x00"))
+	m.Step(now, swarm.PeerUp{Peer: "a", RTT: 50 * ms})
+	m.Step(now, swarm.Fetch{ID: 1, Root: root})
+	asked, opened := map[peer.ID]uint32{}, map[peer.ID]uint32{}
+	var settled time.Time
+	look := func(actions []swarm.Action) {
+		for _, a := range actions {
+			if _, ok := a.(swarm.Settled); ok && settled.IsZero() {
+				settled = now
+			}
+			if s, ok := a.(swarm.Send); ok {
+				for _, f := range s.Frames {
+					if o, ok := f.(frame.Open); ok {
+						asked[s.Peer] = o.Channel
+						if o.Nodes {
+							opened[s.Peer] = o.Channel
+						}
+					}
+				}
+			}
+		}
+	}
+	look(m.Step(now, swarm.Loaded{Root: root, Err: errors.New("not here")}))
+	look(m.Step(now, swarm.Sent{Peer: "a"}))
+	look(m.Step(now, swarm.PeerUp{Peer: "b", RTT: 100 * ms}))
+	look(m.Step(now, swarm.Frames{Peer: "b", Frames: []frame.Frame{frame.Have{Channel: asked["b"], Ranges: []frame.Range{{First: 0, Count: 1}}}}}))
+	if len(opened) != 1 {
+		t.Fatalf("%d peers were asked for the nodes", len(opened))
+	}
+	look(m.Step(now, swarm.Frames{Peer: "a", Frames: []frame.Frame{frame.Have{Channel: asked["a"], Ranges: []frame.Range{{First: 0, Count: 1}}}}}))
+	began, beside := now, time.Time{}
+	for now.Sub(began) < 10*time.Second {
+		now = now.Add(100 * ms)
+		for _, p := range []peer.ID{"a", "b"} {
+			look(m.Step(now, swarm.Frames{Peer: p, Frames: []frame.Frame{frame.Allow{Size: 1 << 20}}}))
+			look(m.Step(now, swarm.Sent{Peer: p}))
+		}
+		if len(opened) == 2 && beside.IsZero() {
+			beside = now
+		}
+	}
+	if took := beside.Sub(began); beside.IsZero() || took < 900*ms || took > 2*time.Second {
+		t.Errorf("another was asked after %v", took)
+	}
+	if took := settled.Sub(began); settled.IsZero() || took > 6*time.Second {
+		t.Errorf("settled after %v", took)
+	}
+}
+
+// TestAliveAndMute: a peer that is alive and never answers an Open is left alone in the end,
+// although nobody else is there.
+func TestAliveAndMute(t *testing.T) {
+	m, began := swarm.New(swarm.Options{}), time.Unix(0, 0)
+	root := cidOf(0)
+	m.Step(began, swarm.PeerUp{Peer: "a", RTT: 50 * ms})
+	m.Step(began, swarm.Fetch{ID: 1, Root: root})
+	m.Step(began, swarm.Loaded{Root: root, Err: errors.New("not here")})
+	for now := began; now.Sub(began) < 2*time.Minute; now = now.Add(time.Second) {
+		m.Step(now, swarm.Sent{Peer: "a"})
+		m.Step(now, swarm.Wake{})
+		for _, a := range m.Step(now, swarm.Frames{Peer: "a", Frames: []frame.Frame{frame.Allow{Size: 1 << 20}}}) {
+			if _, ok := a.(swarm.Report); ok {
+				t.Fatal("what is alive was reported as it spoke")
+			}
+		}
+		if m.Table()[0].Stalled {
+			if took := now.Sub(began); took < time.Minute || took > 62*time.Second {
+				t.Errorf("left alone after %v", took)
+			}
+			return
+		}
+	}
+	t.Error("never left alone")
+}
+
+// TestBarEnds: a leaf that a peer would not send, as others have it, is asked of it again
+// though nothing else happens.
+func TestBarEnds(t *testing.T) {
+	m, now := swarm.New(swarm.Options{}), time.Unix(0, 0)
+	root := cidOf(1)
+	var asked []time.Time
+	var channel uint32
+	step := func(e swarm.Event) {
+		for _, a := range m.Step(now, e) {
+			if s, ok := a.(swarm.Send); ok {
+				for _, f := range s.Frames {
+					switch f := f.(type) {
+					case frame.Open:
+						channel = f.Channel
+					case frame.Request:
+						asked = append(asked, now)
+					}
+				}
+			}
+		}
+	}
+	step(swarm.PeerUp{Peer: "a", RTT: 50 * ms})
+	step(swarm.Fetch{ID: 1, Root: root})
+	step(swarm.Loaded{Root: root, Index: swarm.Index{Leaves: []cid.Cid{cidOf(0)}, Sizes: []int{-1}, Nodes: 1}})
+	step(swarm.Sent{Peer: "a"})
+	one := []frame.Range{{First: 0, Count: 1}}
+	step(swarm.Frames{Peer: "a", Frames: []frame.Frame{frame.Have{Channel: channel, Ranges: one}}})
+	step(swarm.Sent{Peer: "a"})
+	step(swarm.Frames{Peer: "a", Frames: []frame.Frame{frame.Miss{Channel: channel, Reason: frame.MissElsewhere, Ranges: one}}})
+	began := now
+	for len(asked) < 2 && !m.Next().IsZero() && m.Next().Sub(began) < time.Minute {
+		now = m.Next()
+		step(swarm.Wake{})
+	}
+	if len(asked) != 2 || asked[1].Sub(began) > 3*time.Second {
+		t.Errorf("asked at %v", asked)
+	}
+}
+
+// TestFirstIsUrgent: of many leaves that are waited for at once, as a reader does who looks
+// ahead, that one is looked for elsewhere first without which he cannot go on.
+func TestFirstIsUrgent(t *testing.T) {
+	const n = 1000
+	m, now := swarm.New(swarm.Options{}), time.Unix(0, 0)
+	root := cidOf(n)
+	leaves, sizes := make([]cid.Cid, n), make([]int, n)
+	for i := range leaves {
+		leaves[i], sizes[i] = cidOf(i), -1
+	}
+	m.Step(now, swarm.PeerUp{Peer: "a", RTT: 50 * ms})
+	m.Step(now, swarm.Fetch{ID: 1, Root: root, Order: swarm.Forward})
+	m.Step(now, swarm.Loaded{Root: root, Index: swarm.Index{Leaves: leaves, Sizes: sizes, Nodes: 1}})
+	m.Step(now, swarm.Frames{Peer: "a", Frames: []frame.Frame{frame.Open{Channel: 1, Root: root, Leaves: n}}})
+	for _, i := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
+		m.Step(now, swarm.Hurry{ID: 1, Cids: leaves[i : i+1]})
+	}
+	for k := range 20 { // the peer gets on
+		now = now.Add(time.Second)
+		got := frame.Got{Channel: 1, Ranges: []frame.Range{{First: 900 + k, Count: 1}}}
+		for _, a := range m.Step(now, swarm.Frames{Peer: "a", Frames: []frame.Frame{got}}) {
+			if l, ok := a.(swarm.Lack); ok {
+				if l.Cids[0] != leaves[0] || l.Cids[1] != leaves[1] {
+					t.Errorf("%d leaves are looked for, the first is none of those that the reader needs next", len(l.Cids))
+				}
+				return
+			}
+		}
+	}
+	t.Error("no leaf is looked for elsewhere")
+}
+
+func cidOf(i int) cid.Cid {
+	b, err := block.New(fmt.Append(nil, i), block.Prefix{Codec: cid.Raw})
+	if err != nil {
+		panic(err)
+	}
+	return b.Cid()
+}
+
+// TestSeeds: several seeds share the work by what their lines allow, and nothing comes
+// twice.
+func TestSeeds(t *testing.T) {
+	for _, ups := range [][]float64{{25, 25, 25, 25}, {50, 25, 15, 10}, {90, 5, 4, 1}} {
+		s := newSim(t, 1, 128, 128<<10)
+		get := s.node(50*ms, 100*mbit)
+		sum := 0.0
+		for _, up := range ups {
+			s.connect(get, s.node(50*ms, up*mbit).fillUp())
+			sum += up
+		}
+		began := s.now
+		get.step(swarm.Fetch{ID: 1, Root: s.root})
+		if !s.run(time.Minute, func() bool { return !get.done.IsZero() }) {
+			t.Fatalf("%v: got %d", ups, get.got)
+		}
+		limit := 50*ms + time.Duration(128*128*1024/(sum*mbit)*float64(time.Second))
+		took, dup := get.done.Sub(began), get.m.Stats().DupLeaves
+		t.Logf("%v: %v, limit %v, %d duplicates", ups, took, limit, dup)
+		if took > limit*13/10 || dup > 1 {
+			t.Errorf("%v: took %v, limit %v, %d duplicates", ups, took, limit, dup)
+		}
+	}
+}
+
+// TestSilent: peers that say they have all and send nothing cost some time, and no more.
+func TestSilent(t *testing.T) {
+	for _, silent := range []int{0, 1, 4, 8} {
+		s := newSim(t, 1, 64, 256<<10)
+		get := s.node(50*ms, 100*mbit)
+		for range silent {
+			o := s.node(20*ms, 100*mbit).fillUp()
+			o.silent = true
+			s.connect(get, o)
+		}
+		s.connect(get, s.node(50*ms, 100*mbit).fillUp())
+		began := s.now
+		get.step(swarm.Fetch{ID: 1, Root: s.root})
+		if !s.run(10*time.Minute, func() bool { return !get.done.IsZero() }) {
+			t.Fatalf("%d silent: got %d", silent, get.got)
+		}
+		took := get.done.Sub(began)
+		t.Logf("%d silent: %v; %v", silent, took, get.faults)
+		if took > 3*time.Second {
+			t.Errorf("%d silent peers: took %v", silent, took)
+		}
+	}
+}
+
+// TestChurn: peers come and go, some for good, and all who stay have all in the end.
+func TestChurn(t *testing.T) {
+	for seed := range uint64(30) {
+		s := newSim(t, seed, 40, 64<<10)
+		origin := s.node(50*ms, 10*mbit).fillUp()
+		nodes := []*node{origin}
+		for range 10 {
+			n := s.node(time.Duration(10+s.rng.IntN(200))*ms, float64(1+s.rng.IntN(50))*mbit)
+			n.silent = s.rng.IntN(10) == 0
+			nodes = append(nodes, n)
+		}
+		cut := func() {
+			a, b := nodes[s.rng.IntN(len(nodes))], nodes[s.rng.IntN(len(nodes))]
+			if a.conns[b] != nil {
+				s.disconnect(a, b)
+			} else {
+				s.connect(a, b)
+			}
+		}
+		for i, n := range nodes {
+			s.connect(origin, n)
+			s.connect(n, nodes[s.rng.IntN(len(nodes))])
+			s.after(time.Duration(s.rng.IntN(3000))*ms, func() { n.step(swarm.Fetch{ID: uint64(i), Root: s.root}) })
+		}
+		for range 60 {
+			s.after(time.Duration(s.rng.IntN(20_000))*ms, cut)
+		}
+		for _, n := range nodes[1:] { // in the end all reach the origin
+			s.after(21*time.Second, func() { s.connect(origin, n) })
+		}
+		done := func() bool {
+			for _, n := range nodes[1:] {
+				if n.done.IsZero() {
+					return false
+				}
+			}
+			return true
+		}
+		if !s.run(10*time.Minute, done) {
+			for _, n := range nodes {
+				t.Logf("%s: %d, silent %v, %d connections, %+v", n.id, n.got, n.silent, len(n.conns), n.m.Stats())
+			}
+			t.Fatalf("seed %d: not all are done", seed)
+		}
+	}
+}
+
+// TestPace: what a limit allows is sent to peers in turn, so that each can pass on what it
+// has; a peer that is near is not in that turn.
+func TestPace(t *testing.T) {
+	const limit, size = mbit, 64 << 10
+	s := newSim(t, 1, 32, size)
+	origin, nigh := s.node(20*ms, 100*mbit).fillUp(), s.node(20*ms, 100*mbit)
+	origin.pace.Set(limit)
+	s.connect(origin, nigh)
+	origin.step(swarm.PeerUp{Peer: nigh.id, Near: true})
+	nodes := []*node{origin}
+	for range 8 {
+		n := s.node(20*ms, 100*mbit)
+		for _, o := range nodes {
+			s.connect(o, n)
+		}
+		nodes = append(nodes, n)
+	}
+	began := s.now
+	for _, n := range append(nodes[1:], nigh) {
+		n.step(swarm.Fetch{ID: 1, Root: s.root})
+	}
+	s.run(time.Hour, func() bool {
+		return !slices.ContainsFunc(append(nodes[1:], nigh), func(n *node) bool { return n.done.IsZero() })
+	})
+	bound := time.Duration(32 * size / float64(limit) * float64(time.Second))
+	if took := nigh.done.Sub(began); took > bound/10 {
+		t.Errorf("the peer that is near had all after %v, at the limit it takes %v", took, bound)
+	}
+	for _, n := range nodes[1:] {
+		if took := n.done.Sub(began); took > bound*14/10 || took < bound*9/10 {
+			t.Errorf("%s had all after %v, the limit allows %v", n.id, took, bound)
+		}
+		if len(n.faults) > 0 || n.m.Stats().DupLeaves > 1 {
+			t.Errorf("%s: faults %v, %d leaves twice", n.id, n.faults, n.m.Stats().DupLeaves)
+		}
+	}
+}
+
+// TestAppetite: of many peers no more is asked for than a limit lets pass soon, or two leaves,
+// but of those that are near.
+func TestAppetite(t *testing.T) {
+	for _, near := range []bool{false, true} {
+		s := newSim(t, 1, 64, 256<<10)
+		get := s.node(20*ms, 100*mbit)
+		get.eager.Set(mbit)
+		for range 8 {
+			seed := s.node(20*ms, 10*mbit).fillUp()
+			s.connect(seed, get)
+			get.step(swarm.PeerUp{Peer: seed.id, Near: near})
+		}
+		get.step(swarm.Fetch{ID: 1, Root: s.root})
+		most := 0
+		if !s.run(time.Hour, func() bool {
+			asked := 0
+			for _, p := range get.m.Table() {
+				asked += p.Asked
+			}
+			most = max(most, asked)
+			return !get.done.IsZero()
+		}) {
+			t.Fatalf("got %d", get.got)
+		}
+		if bounded := most <= 2*256<<10; bounded == near {
+			t.Errorf("near %v: %d bytes were asked for at a time", near, most)
+		}
+	}
+}
+
+// TestLimitIsSlow: what a limit makes slow is not taken back for a peer that has nothing to do.
+func TestLimitIsSlow(t *testing.T) {
+	const limit = 62_500
+	var eager flow.Appetite
+	eager.Set(limit)
+	m, began := swarm.New(swarm.Options{Appetite: &eager}), time.Unix(0, 0)
+	now, root := began, cidOf(1)
+	channels := map[peer.ID]uint32{}
+	var asked []peer.ID
+	step := func(e swarm.Event) {
+		for _, a := range m.Step(now, e) {
+			if s, ok := a.(swarm.Send); ok {
+				for _, f := range s.Frames {
+					switch f := f.(type) {
+					case frame.Open:
+						channels[s.Peer] = f.Channel
+					case frame.Request:
+						asked = append(asked, s.Peer)
+					case frame.Cancel:
+						t.Errorf("after %v the leaf was taken back from %s", now.Sub(began), s.Peer)
+					}
+				}
+			}
+		}
+	}
+	for _, p := range []peer.ID{"a", "b"} {
+		step(swarm.PeerUp{Peer: p, RTT: 50 * ms})
+	}
+	step(swarm.Fetch{ID: 1, Root: root})
+	step(swarm.Loaded{Root: root, Index: swarm.Index{Leaves: []cid.Cid{cidOf(0)}, Sizes: []int{-1}, Nodes: 1}})
+	for _, p := range []peer.ID{"a", "b"} {
+		step(swarm.Sent{Peer: p})
+		step(swarm.Frames{Peer: p, Frames: []frame.Frame{frame.Have{Channel: channels[p], Ranges: []frame.Range{{First: 0, Count: 1}}}}})
+		step(swarm.Sent{Peer: p})
+	}
+	if len(asked) == 0 {
+		t.Fatal("nobody was asked")
+	}
+	for ; now.Sub(began) < 15*time.Second; now = now.Add(100 * ms) {
+		if now.Sub(began) > 500*ms {
+			step(swarm.Receiving{Peer: asked[0], Size: limit / 10})
+		}
+		step(swarm.Wake{})
+	}
+	if len(asked) != 1 {
+		t.Errorf("asked %v", asked)
+	}
+}
