@@ -28,6 +28,8 @@ const (
 	// thinRetryMax is the longest wait before records are sent again that few took.
 	thinRetryMax    = 2 * time.Minute
 	peersPollPeriod = 50 * time.Millisecond
+	// outagePause is the least wait before the end of an outage ends a backoff.
+	outagePause = 10 * time.Second
 )
 
 // fresh is a bounded queue in front of the journal's backlog.
@@ -225,14 +227,19 @@ func (r *thinRetry) due(thin *atomic.Bool) bool {
 }
 
 // waitRetry waits for the backoff of an attempt, or until a routing table that
-// was low has grown.
+// was low has grown, or the network seems to be whole again.
 func (d *DHT) waitRetry(ctx context.Context, c *core, attempt int) {
+	began, peers := time.Now(), func() int { return len(d.host.Network().Peers()) }
+	cut := outage{lowest: peers()}
 	deadline := time.NewTimer(backoff(attempt, retryMin, retryMax))
 	defer deadline.Stop()
 	tick := time.NewTicker(retryMin)
 	defer tick.Stop()
 	size := c.RoutingTable().Size()
 	for size >= tableLow || c.RoutingTable().Size() <= size {
+		if cut.over(peers()) && time.Since(began) >= outagePause {
+			return
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -241,6 +248,15 @@ func (d *DHT) waitRetry(ctx context.Context, c *core, attempt int) {
 		case <-tick.C:
 		}
 	}
+}
+
+// outage tells from the number of connected peers when a network that was cut may be whole
+// again: it is half as large again as it was at its worst.
+type outage struct{ lowest int }
+
+func (o *outage) over(peers int) bool {
+	o.lowest = min(o.lowest, peers)
+	return peers >= o.lowest+max(2, o.lowest/2)
 }
 
 // backoff doubles from least to most, and is spread evenly over ±50 % so that

@@ -496,3 +496,20 @@ func TestMDNSEndsWithItsContext(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestOutageOver(t *testing.T) {
+	for _, c := range []struct {
+		peers []int
+		over  int
+	}{
+		{[]int{20, 20, 21, 22, 20}, -1}, // comings and goings
+		{[]int{20, 8, 9, 10, 15}, 4},
+		{[]int{0, 1, 2}, 2},
+		{[]int{3, 0, 1, 1}, -1},
+		{[]int{30, 31, 29, 44, 45}, 3},
+	} {
+		if got := dht.OutageOver(c.peers...); got != c.over {
+			t.Errorf("with %v peers the outage is over after %d, want %d", c.peers, got, c.over)
+		}
+	}
+}

@@ -71,6 +71,18 @@ func Backoff(attempt int, least, most time.Duration) time.Duration {
 	return backoff(attempt, least, most)
 }
 
+// OutageOver tells after which of these numbers of connected peers an outage is over, -1 if
+// it is not.
+func OutageOver(peers ...int) int {
+	o := outage{lowest: peers[0]}
+	for i, n := range peers {
+		if o.over(n) {
+			return i
+		}
+	}
+	return -1
+}
+
 // HasRecord tells whether this node keeps a provider record for a hash.
 func (d *DHT) HasRecord(ctx context.Context, h multihash.Multihash) bool {
 	c, _ := d.gate.peek()

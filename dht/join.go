@@ -32,6 +32,8 @@ const (
 	// rejoinTimeMax is the same for one that has been alone for longer, or has a table
 	// but no connection.
 	rejoinTimeMax = 2 * time.Second
+	// rejoinPause is how often a node that is alone dials while somebody waits.
+	rejoinPause = 300 * time.Millisecond
 
 	bootstrapRetryMin = time.Second
 	bootstrapRetryMax = time.Minute
@@ -94,8 +96,15 @@ func (d *DHT) awaitJoin(ctx context.Context, c *core) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	dialled := time.Now()
 	// Without a peer the lookup says so.
-	_ = poll(ctx, func() bool { return !d.alone() && c.RoutingTable().Size() > 0 })
+	_ = poll(ctx, func() bool {
+		if now := time.Now(); now.Sub(dialled) >= rejoinPause {
+			dialled = now
+			d.rejoin()
+		}
+		return !d.alone() && c.RoutingTable().Size() > 0
+	})
 }
 
 // keepJoined dials bootstrap peers while the table is low, and all that the node knows

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -107,9 +108,27 @@ type item struct {
 func (d *DHT) provideRow(ctx context.Context, c *core, row []item) (done int) {
 	var near nearby
 	var sent []entry
+	var last item
 	note := func() {
-		d.finish(ctx, sent)
-		done += len(sent)
+		if len(sent) == 0 {
+			return
+		}
+		took := confirm(ctx, c, last, &near)
+		least := took
+		for i := range sent {
+			sent[i].reach = min(sent[i].reach, took)
+			least = min(least, sent[i].reach)
+		}
+		if few(took, len(near.peers)) {
+			d.log.Debug("provide", "count", len(sent), "error", fmt.Errorf("%w: %d of %d answer", errFewTookIt, took, len(near.peers)))
+			d.counts.failed.Add(uint64(len(sent)))
+		} else {
+			if 2*least <= min(c.RoutingTable().Size(), replicas) {
+				d.thin.Store(true)
+			}
+			d.finish(ctx, sent)
+			done += len(sent)
+		}
 		sent = sent[:0]
 	}
 	failures := 0
@@ -117,13 +136,9 @@ func (d *DHT) provideRow(ctx context.Context, c *core, row []item) (done int) {
 		reach, err := d.provideOne(ctx, c, it, &near)
 		if err == nil {
 			failures = 0
-			if 2*reach <= min(c.RoutingTable().Size(), replicas) {
-				d.thin.Store(true)
-			}
-			sent = append(sent, entry{hash: it.hash, at: time.Now(), reach: reach})
+			sent, last = append(sent, entry{hash: it.hash, at: time.Now(), reach: reach}), it
 			if len(sent) == finishedMax {
 				note()
-				pace(ctx, c, it, &near)
 			}
 			continue
 		}
@@ -189,27 +204,36 @@ func (d *DHT) provideOne(ctx context.Context, c *core, it item, near *nearby) (r
 			reach++
 		}
 	}
-	if reach == 0 || 2*reach < min(len(order), replicas) {
+	if few(reach, len(order)) {
 		return reach, fmt.Errorf("%w: %d of %d", errFewTookIt, reach, len(order))
 	}
 	return reach, nil
 }
 
-// pace waits until the peers have worked off what a worker has sent them. A
-// record is sent without an answer, and a peer reads a stream's requests in
-// order: without the wait, thousands of records would queue in its stream, and
-// fresh CIDs behind them.
-func pace(ctx context.Context, c *core, last item, near *nearby) {
+// few tells whether fewer peers than half of those that should have it took a record.
+func few(took, of int) bool { return took == 0 || 2*took < min(of, replicas) }
+
+// confirm waits until the peers have worked off what a worker has sent them, and returns how
+// many of them have. A record is sent without an answer, and a connection takes bytes for a
+// peer that is gone, or cut off, until that is noticed; but a peer reads a stream's requests in
+// order. Without the wait, moreover, thousands of records would queue in its stream, and fresh
+// CIDs behind them.
+func confirm(ctx context.Context, c *core, last item, near *nearby) (took int) {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
+	var answered atomic.Int64
 	var tasks sync.WaitGroup
-	for _, p := range near.peers {
+	order := near.region.Nearest(last.key)
+	for _, n := range order[:min(len(order), replicas)] {
 		tasks.Go(func() {
 			// Whatever it answers, it has read what came before.
-			_, _, _ = c.messenger.GetProviders(ctx, p, last.hash)
+			if _, _, err := c.messenger.GetProviders(ctx, near.peers[n], last.hash); err == nil {
+				answered.Add(1)
+			}
 		})
 	}
 	tasks.Wait()
+	return int(answered.Load())
 }
 
 func lookupNearby(ctx context.Context, c *core, it item) (nearby, error) {

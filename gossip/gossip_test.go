@@ -471,3 +471,41 @@ func TestSubscriptionsOfAPeerAreBounded(t *testing.T) {
 		t.Errorf("%d peers after it has gone", n)
 	}
 }
+
+// Who waits for arrivals hears of those who are there, and of those who come.
+func TestArrival(t *testing.T) {
+	first, firstHost := start(t, gossip.Options{})
+	topic, _ := join(t, first, "news", nil)
+	var hosts []host.Host
+	for range 2 {
+		g, h := start(t, gossip.Options{})
+		join(t, g, "news", nil)
+		hosts = append(hosts, h)
+	}
+	stranger, strangerHost := start(t, gossip.Options{})
+	join(t, stranger, "other", nil)
+	connect(t, strangerHost, firstHost)
+	connect(t, hosts[0], firstHost)
+	until(t, "peer in the topic", func() bool { return len(topic.Peers()) == 1 })
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	for i, h := range hosts {
+		if i == 1 {
+			connect(t, h, firstHost)
+		}
+		if p, err := topic.Arrival(ctx); err != nil || p != h.ID() {
+			t.Errorf("got %s, %v; want %s", p, err, h.ID())
+		}
+	}
+	soon, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if p, err := topic.Arrival(soon); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("nobody else has come: got %s, %v", p, err)
+	}
+	if err := topic.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := topic.Arrival(ctx); !errors.Is(err, gossip.ErrClosed) {
+		t.Errorf("closed topic: got %v", err)
+	}
+}

@@ -70,7 +70,8 @@ type Topic struct {
 	// The following are guarded by gossip.life.
 	subs   map[*Subscription]struct{}
 	closed bool
-	inner  *pubsub.Topic // nil until gossip runs
+	inner  *pubsub.Topic             // nil until gossip runs
+	events *pubsub.TopicEventHandler // nil until somebody waits for an arrival
 }
 
 // Join enters a topic, once until it is closed. A nil validator accepts
@@ -211,6 +212,40 @@ func (t *Topic) Peers() []peer.ID {
 	return t.inner.ListPeers()
 }
 
+// Arrival waits for a peer that comes into the topic, among the connected peers; those who
+// are there already come first. It is for one caller at a time, and waits until ctx ends,
+// though the topic be closed.
+func (t *Topic) Arrival(ctx context.Context) (peer.ID, error) {
+	if err := t.gossip.wait(ctx); err != nil {
+		return "", fmt.Errorf("watch topic %q: %w", t.name, err)
+	}
+	events, err := t.watch()
+	if err != nil {
+		return "", fmt.Errorf("watch topic %q: %w", t.name, stopped(err))
+	}
+	for {
+		e, err := events.NextPeerEvent(ctx)
+		if err != nil || e.Type == pubsub.PeerJoin {
+			return e.Peer, err
+		}
+	}
+}
+
+func (t *Topic) watch() (*pubsub.TopicEventHandler, error) {
+	t.gossip.life.Lock()
+	defer t.gossip.life.Unlock()
+	if t.closed {
+		return nil, ErrClosed
+	}
+	if t.events == nil {
+		var err error
+		if t.events, err = t.inner.EventHandler(); err != nil {
+			return nil, err
+		}
+	}
+	return t.events, nil
+}
+
 // Close leaves the topic and closes its subscriptions.
 func (t *Topic) Close() error {
 	g := t.gossip
@@ -223,6 +258,9 @@ func (t *Topic) Close() error {
 	delete(g.topics, t.name)
 	for s := range t.subs {
 		s.detach()
+	}
+	if t.events != nil {
+		t.events.Cancel()
 	}
 	if t.inner == nil || g.stopped() {
 		return nil
