@@ -1,0 +1,305 @@
+package crdt
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/crdt/commit"
+)
+
+// Report says what became of what Apply was given.
+type Report struct {
+	Applied  []block.Block // parents before children
+	Rejected []Rejection
+	Missing  []commit.ID // parents of waiting commits, which are not here
+	Void     []commit.ID // commits that were applied before and have no effect any more
+	Forks    []Fork
+}
+
+// Fork is two commits of one author of which neither follows the other. They do no harm here;
+// that they are there proves that the author's key is used twice.
+type Fork struct {
+	Author   commit.Author
+	ID1, ID2 commit.ID
+}
+
+// Rejection is a commit, or a head, that will be refused everywhere, and why.
+type Rejection struct {
+	ID  commit.ID
+	Err error
+}
+
+// Apply takes commits, and heads that their authors have signed, in any order and as often as
+// they come. It applies what is authentic and has all its parents; the rest waits, of which so
+// much is kept for the next time as there is room for. An error means that the state is lost.
+func (d *Doc) Apply(blocks []block.Block, heads []Head) (Report, error) {
+	var r Report
+	if d.open != nil {
+		return r, fmt.Errorf("apply to %s: %w", d.id, ErrOpen)
+	}
+	if d.broken != nil {
+		return r, d.broken
+	}
+	for _, b := range blocks {
+		d.receive(b, &r)
+	}
+	for _, h := range heads {
+		d.authenticate(h, &r)
+	}
+	a := applying{doc: d, report: &r}
+	for _, w := range d.proven(&r) {
+		if d.waiting.commits[w.id] != w {
+			continue // it follows what was rejected
+		}
+		if err := a.admit(w); err != nil {
+			d.reject(w, err, &r)
+			continue
+		}
+		d.waiting.remove(w)
+		a.admitted = append(a.admitted, w)
+	}
+	if err := a.finish(); err != nil {
+		d.broken = err
+		return r, err
+	}
+	r.Missing = d.waiting.missing()
+	return r, nil
+}
+
+// receive makes a block wait.
+func (d *Doc) receive(b block.Block, r *Report) {
+	c, id, err := commit.Decode(b)
+	if err == nil && (len(c.Parents) == 0) != (id == d.id) {
+		err = fmt.Errorf("commit %s begins another document: %w", id, ErrInvalid)
+	}
+	if err != nil {
+		r.Rejected = append(r.Rejected, Rejection{id, err})
+		return
+	}
+	if !d.Has(id) {
+		d.waiting.add(&waiter{id: id, block: b, commit: c})
+	}
+}
+
+// authenticate keeps the signature of a head that waits.
+func (d *Doc) authenticate(h Head, r *Report) {
+	w, ok := d.waiting.commits[h.ID]
+	if !ok || w.signature != nil {
+		return
+	}
+	if !commit.Verify(w.commit.Author, d.id, h.ID, h.Signature) {
+		r.Rejected = append(r.Rejected, Rejection{h.ID, fmt.Errorf("head %s: signature: %w", h.ID, ErrInvalid)})
+		return
+	}
+	d.waiting.sign(w, h.Signature)
+}
+
+// proven are the waiting commits that can be applied, parents before children: those that are
+// signed, if all that they follow is here, and what they follow. A commit that is vouched for
+// by one that cannot be applied yet waits with it: nobody could commit after it, as nobody
+// has its signature.
+func (d *Doc) proven(r *Report) []*waiter {
+	var list []*waiter
+	needed := make(map[*waiter]bool)
+	for _, w := range slices.Backward(d.waiting.proven()) {
+		if !needed[w] && w.signature == nil {
+			continue
+		}
+		list = append(list, w)
+		for i, p := range w.commit.Parents {
+			parent, ok := d.waiting.commits[p.ID]
+			if !ok {
+				continue // it is applied
+			}
+			if err := d.vouches(w, i, parent.commit.Author); err != nil {
+				d.reject(w, err, r)
+				break
+			}
+			if parent.signature == nil {
+				parent.signature = p.Signature
+			}
+			needed[parent] = true
+		}
+	}
+	slices.Reverse(list)
+	return list
+}
+
+// vouches checks that a commit has the signature of its i-th parent if that is by somebody
+// else, and none if it is by the same author.
+func (d *Doc) vouches(w *waiter, i int, by commit.Author) error {
+	c, p := w.commit, w.commit.Parents[i]
+	if w.vouched == nil {
+		w.vouched = make([]bool, len(c.Parents))
+	}
+	if !w.vouched[i] {
+		if c.Author == by && p.Signature != nil || c.Author != by && !commit.Verify(by, d.id, p.ID, p.Signature) {
+			return fmt.Errorf("parent %s: signature: %w", p.ID, ErrInvalid)
+		}
+		w.vouched[i] = true
+	}
+	return nil
+}
+
+// reject drops a commit, and those that wait for it.
+func (d *Doc) reject(w *waiter, err error, r *Report) {
+	list := []*waiter{w}
+	for len(list) > 0 {
+		w := list[len(list)-1]
+		list = list[:len(list)-1]
+		if !d.waiting.remove(w) {
+			continue
+		}
+		r.Rejected = append(r.Rejected, Rejection{w.id, fmt.Errorf("commit %s: %w", w.id, err)})
+		err = fmt.Errorf("follows what was rejected: %w", ErrInvalid)
+		list = append(list, d.waiting.children[w.id]...)
+	}
+}
+
+// applying is an Apply under way.
+type applying struct {
+	doc      *Doc
+	report   *Report
+	admitted []*waiter
+	void     []commit.ID // commits that were applied and have become void
+}
+
+// admit applies a commit of which all parents are applied, or tells what is wrong with it.
+func (a *applying) admit(w *waiter) error {
+	d, h, c := a.doc, a.doc.history, w.commit
+	parents := h.parents(c)
+	gen := uint32(0)
+	for i, p := range c.Parents {
+		n, _ := h.number(p.ID)
+		gen = max(gen, h.gens[n])
+		if err := d.vouches(w, i, h.authorOf(n)); err != nil {
+			return err
+		}
+	}
+	if c.Gen != uint64(gen)+1 {
+		return fmt.Errorf("gen %d after %d: %w", c.Gen, gen, ErrInvalid)
+	}
+	ops, err := parseOps(c)
+	if err != nil {
+		return errors.Join(ErrInvalid, err)
+	}
+	role := h.roleOf(c, parents)
+	if role < commit.Write {
+		return fmt.Errorf("by %s: %w", c.Author, ErrRole)
+	}
+	if !slices.Equal(h.refs(parents), c.Refs) {
+		return fmt.Errorf("%d refs: %w", len(c.Refs), ErrInvalid)
+	}
+	a.apply(w, parents, role, ops)
+	return nil
+}
+
+// apply applies a commit that may be applied.
+func (a *applying) apply(w *waiter, parents []int, role commit.Role, ops *commit.Ops) {
+	d, h, c := a.doc, a.doc.history, w.commit
+	if other := h.fork(c.Author, parents); other >= 0 {
+		a.report.Forks = append(a.report.Forks, Fork{c.Author, h.ids[other], w.id})
+	}
+	unseen := h.unseen(h.graph.Heads(), parents)
+	n := h.add(c.Author, parents)
+	h.name(n, w.id)
+	if w.signature != nil {
+		d.signed[w.id] = w.signature
+	}
+	for _, g := range grants(c, n, role, ops) {
+		a.grant(g)
+	}
+	h.undoes(n, ops)
+	if len(a.void) == 0 { // or all is computed again in the end
+		void := h.isVoid(h.graph.Heads(), n)
+		d.apply(&step{history: h, commit: n, unseen: unseen, void: void}, ops)
+	}
+}
+
+// grant gives somebody a role, or takes it away, and with it what they did meanwhile.
+func (a *applying) grant(g grant) {
+	h := a.doc.history
+	if g.role >= commit.Write {
+		h.grant(g)
+		return
+	}
+	before := h.Void(h.graph.Heads())
+	h.grant(g)
+	for _, c := range h.Void(h.graph.Heads()) {
+		if _, ok := slices.BinarySearch(before, c); !ok {
+			a.void = append(a.void, h.ids[c])
+		}
+	}
+}
+
+// finish brings the state up to date.
+func (a *applying) finish() error {
+	d := a.doc
+	from := &source{fresh: make(map[commit.ID]block.Block), blocks: d.blocks}
+	unproven := d.unproven()
+	d.waiting.tidy()
+	for _, w := range a.admitted {
+		from.fresh[w.id] = w.block
+		if unproven[w.id] {
+			d.waiting.add(w)
+			continue
+		}
+		a.report.Applied = append(a.report.Applied, w.block)
+	}
+	if len(a.void) > 0 || len(unproven) > 0 {
+		ids := slices.DeleteFunc(slices.Clone(d.history.ids), func(id commit.ID) bool { return unproven[id] })
+		if err := d.rebuild(ids, from, nil); err != nil {
+			return err
+		}
+		a.report.Void = slices.DeleteFunc(a.void, func(id commit.ID) bool { return unproven[id] })
+	}
+	d.merge()
+	d.forget()
+	return nil
+}
+
+// unproven are the newest commits that only such vouch for as turned out to be invalid. They
+// have to wait for others.
+func (d *Doc) unproven() map[commit.ID]bool {
+	list := make(map[commit.ID]bool)
+	heads := slices.Clone(d.history.graph.Heads())
+	for len(heads) > 0 {
+		n := heads[len(heads)-1]
+		heads = heads[:len(heads)-1]
+		id := d.history.ids[n]
+		if d.signed[id] != nil || list[id] {
+			continue
+		}
+		list[id] = true
+		for _, p := range d.history.graph.Parents(nil, n) {
+			if d.childless(p, list) {
+				heads = append(heads, p)
+			}
+		}
+	}
+	return list
+}
+
+// childless tells whether all children of commit p are on the list.
+func (d *Doc) childless(p int, list map[commit.ID]bool) bool {
+	for n := p + 1; n < d.history.graph.Len(); n++ {
+		if !list[d.history.ids[n]] && slices.Contains(d.history.graph.Parents(nil, n), p) {
+			return false
+		}
+	}
+	return true
+}
+
+// forget drops the signatures of commits that are not heads any more.
+func (d *Doc) forget() {
+	if heads := d.history.graph.Heads(); len(d.signed) > len(heads) {
+		signed := make(map[commit.ID]*commit.Signature, len(heads))
+		for _, n := range heads {
+			id := d.history.ids[n]
+			signed[id] = d.signed[id]
+		}
+		d.signed = signed
+	}
+}

@@ -1,0 +1,72 @@
+package crdt
+
+import (
+	"slices"
+
+	"github.com/p2pnode/p2pnode/crdt/commit"
+)
+
+// Since lists what is in the version of these heads and not in that of have, parents before
+// children. Commits that are not here do not count.
+func (d *Doc) Since(heads, have []commit.ID) []commit.ID {
+	spans, _ := d.history.graph.Diff(d.here(heads), d.here(have))
+	var list []commit.ID
+	for _, s := range slices.Backward(spans) {
+		list = append(list, d.history.ids[s.First:s.End]...)
+	}
+	return list
+}
+
+// here is the version of those commits that are here.
+func (d *Doc) here(ids []commit.ID) []int {
+	var version []int
+	for _, id := range ids {
+		if n, ok := d.history.number(id); ok {
+			version = append(version, n)
+		}
+	}
+	slices.Sort(version)
+	return slices.Compact(version)
+}
+
+// Landmarks are up to most commits from which somebody else can tell what is here: the heads,
+// and those that were the heads when 1, 2, 4, 8 and so on fewer commits were here. Who knows
+// the latter of some time, knows all that was here then; so of what came since, no more than
+// as much again is sent twice.
+func (d *Doc) Landmarks(most int) []commit.ID {
+	n := d.Len()
+	var list []commit.ID
+	seen := make(map[int]bool)
+	for back := 0; back < n; back = max(1, 2*back) {
+		for _, c := range d.history.graph.Prefix(n - back) {
+			if len(list) == most {
+				return list
+			}
+			if !seen[c] {
+				seen[c] = true
+				list = append(list, d.history.ids[c])
+			}
+		}
+	}
+	return list
+}
+
+// AuthorOf is the author of a commit that was applied.
+func (d *Doc) AuthorOf(id commit.ID) (a commit.Author, ok bool) {
+	n, ok := d.history.number(id)
+	if !ok {
+		return a, false
+	}
+	return d.history.authorOf(n), true
+}
+
+// Members are the authors who have a role.
+func (d *Doc) Members() map[commit.Author]commit.Role {
+	members := make(map[commit.Author]commit.Role)
+	for a := range d.history.grants {
+		if role := d.Role(a); role > commit.None {
+			members[a] = role
+		}
+	}
+	return members
+}
