@@ -1,0 +1,273 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/crdt"
+	"github.com/p2pnode/p2pnode/crdt/commit"
+	"github.com/p2pnode/p2pnode/crdt/wire"
+)
+
+// Doc is a document that is kept here. Its methods are safe for concurrent use.
+type Doc struct {
+	replica *Replica
+	id      commit.ID
+	name    string
+	used    atomic.Uint64 // when, by the replica's clock
+	size    atomic.Int64  // about how many bytes it takes in memory
+	turn    turn          // taken before mu by who changes or loads the document
+	begun   chan struct{} // closed once its first commit is here
+	news    chan struct{} // a token when there is something to announce
+	calls   chan call     // whom to pull from
+
+	mu       sync.Mutex // guards the following
+	state    *state     // nil when it is put away
+	hasBegun bool
+	fresh    []block.Block // own commits, to be announced; nil when they are too many
+	watchers map[*watcher]struct{}
+}
+
+// turn is a lock that can be waited for until a context ends. It is held across I/O on purpose:
+// a document's log has one writer at a time.
+type turn chan struct{}
+
+func (t turn) take(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t turn) release() { <-t }
+
+// state is a document in memory.
+type state struct {
+	core  *crdt.Doc
+	tip   tip    // of the log on disk
+	group *group // edits that are not sealed, or nil
+}
+
+// group is the edits that become one commit.
+type group struct {
+	done chan struct{} // closed when they are on disk, or never will be
+	id   commit.ID
+	err  error
+}
+
+func newDoc(r *Replica, id commit.ID, name string) *Doc {
+	return &Doc{
+		replica:  r,
+		id:       id,
+		name:     name,
+		turn:     make(turn, 1),
+		begun:    make(chan struct{}),
+		news:     make(chan struct{}, 1),
+		calls:    make(chan call, callsMax),
+		watchers: make(map[*watcher]struct{}),
+	}
+}
+
+// ID names the document everywhere.
+func (d *Doc) ID() commit.ID { return d.id }
+
+// Name is what the document is called here, or "".
+func (d *Doc) Name() string { return d.name }
+
+// wait waits for the beginning of the document.
+func (d *Doc) wait(ctx context.Context) error {
+	if _, err := d.lock(ctx); err != nil {
+		return err
+	}
+	d.mu.Unlock()
+	select {
+	case <-d.begun:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("open document %s: %w: %w", d.id, ErrEmpty, ctx.Err())
+	case <-d.replica.closed:
+		return ErrClosed
+	}
+}
+
+// lock returns the state with mu held.
+func (d *Doc) lock(ctx context.Context) (*state, error) {
+	d.used.Store(d.replica.clock.Add(1))
+	d.mu.Lock()
+	if d.state != nil {
+		return d.state, nil
+	}
+	d.mu.Unlock()
+	if err := d.turn.take(ctx); err != nil {
+		return nil, fmt.Errorf("load document %s: %w", d.id, err)
+	}
+	s, err := d.load(ctx)
+	if err != nil {
+		d.turn.release()
+		return nil, err
+	}
+	d.mu.Lock()
+	d.turn.release()
+	return s, nil
+}
+
+// load returns the state, which is computed from the log if it was put away. The turn is the
+// caller's.
+func (d *Doc) load(ctx context.Context) (*state, error) {
+	d.mu.Lock()
+	s := d.state
+	d.mu.Unlock()
+	if s != nil {
+		return s, nil
+	}
+	s, err := d.replay(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load document %s: %w", d.id, err)
+	}
+	d.mu.Lock()
+	d.state = s
+	d.note(s)
+	d.mu.Unlock()
+	return s, nil
+}
+
+// note tells how large the state is, and that it has begun. mu is held.
+func (d *Doc) note(s *state) {
+	d.weigh(stateSize + 2*int64(s.tip.size) + wire.BlockSize*int64(s.tip.count) + int64(s.core.Waiting()))
+	if s.tip.count > 0 && !d.hasBegun {
+		d.hasBegun = true
+		close(d.begun)
+	}
+}
+
+// weigh notes how many bytes the document takes in memory.
+func (d *Doc) weigh(size int64) {
+	r := d.replica
+	if r.size.Add(size-d.size.Swap(size)) > r.o.MemorySizeMax && r.relaxing.CompareAndSwap(false, true) {
+		if !r.spawn(r.relax) {
+			r.relaxing.Store(false)
+		}
+	}
+}
+
+// stateSize is about what an empty document takes in memory, in bytes.
+const stateSize = 16 << 10
+
+// replay computes the state from the log, mark by mark.
+func (d *Doc) replay(ctx context.Context) (*state, error) {
+	store := d.replica.store
+	t, err := store.tip(ctx, d.id)
+	if err != nil {
+		return nil, err
+	}
+	s := &state{core: crdt.New(d.id, d.replica.author, shelf{store}), tip: t}
+	if t.count == 0 {
+		return s, nil
+	}
+	marks, err := store.marks(ctx, d.id, t)
+	if err != nil {
+		return nil, err
+	}
+	first := uint64(0)
+	for _, m := range marks {
+		var blocks []block.Block
+		err := store.log(ctx, d.id, first, m.count, func(b block.Block) error { blocks = append(blocks, b); return nil })
+		if err != nil {
+			return nil, err
+		}
+		if _, err := s.core.Apply(blocks, m.heads); err != nil {
+			return nil, err
+		}
+		if got := uint64(s.core.Len()); got != m.count {
+			return nil, fmt.Errorf("%d of %d commits can be applied: %w", got, m.count, ErrDamaged)
+		}
+		first = m.count
+	}
+	return s, nil
+}
+
+// shelf finds the blocks of a document for a crdt.Doc.
+type shelf struct{ store }
+
+func (s shelf) Block(id commit.ID) (block.Block, error) { return s.block(context.Background(), id) }
+
+// putAway forgets the state, if nobody uses it.
+func (d *Doc) putAway() {
+	select {
+	case d.turn <- struct{}{}:
+		defer d.turn.release()
+	default:
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.state == nil || d.state.group == nil {
+		d.state = nil
+		d.weigh(0)
+	}
+}
+
+// View is the whole document as plain values: see crdt.Doc.View. It may show edits of which
+// the Update has not returned yet.
+func (d *Doc) View(ctx context.Context) (map[string]any, error) {
+	s, err := d.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer d.mu.Unlock()
+	return s.core.View(), nil
+}
+
+// Get is what View has under a path of keys. ok tells whether there is anything.
+func (d *Doc) Get(ctx context.Context, path ...string) (v any, ok bool, err error) {
+	s, err := d.lock(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	defer d.mu.Unlock()
+	v, ok = s.core.Get(path...)
+	return v, ok, nil
+}
+
+// Role is what an author may do, as far as is known here.
+func (d *Doc) Role(ctx context.Context, a commit.Author) (commit.Role, error) {
+	s, err := d.lock(ctx)
+	if err != nil {
+		return commit.None, err
+	}
+	defer d.mu.Unlock()
+	return s.core.Role(a), nil
+}
+
+// Heads are the newest commits on disk, by ID.
+func (d *Doc) Heads(ctx context.Context) ([]commit.ID, error) {
+	s, err := d.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer d.mu.Unlock()
+	return idsOf(s.tip.heads), nil
+}
+
+// Len is how many commits are on disk.
+func (d *Doc) Len(ctx context.Context) (int, error) {
+	s, err := d.lock(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer d.mu.Unlock()
+	return int(s.tip.count), nil
+}
+
+func idsOf(heads []crdt.Head) []commit.ID {
+	ids := make([]commit.ID, len(heads))
+	for i, h := range heads {
+		ids[i] = h.ID
+	}
+	return ids
+}
