@@ -80,6 +80,19 @@ func (c *Client) Stat(ctx context.Context) (node.Stats, error) {
 	return get[node.Stats](ctx, c, "stat", nil)
 }
 
+// Limits tells how fast blocks are exchanged at most.
+func (c *Client) Limits(ctx context.Context) (node.Limits, error) {
+	return get[node.Limits](ctx, c, "limits", nil)
+}
+
+// SetLimits changes that at once, and returns what holds then.
+func (c *Client) SetLimits(ctx context.Context, l node.Limits) (node.Limits, error) {
+	return post[node.Limits](ctx, c, "limits", url.Values{
+		"up":   {strconv.FormatInt(l.UpBytesPerSec, 10)},
+		"down": {strconv.FormatInt(l.DownBytesPerSec, 10)},
+	})
+}
+
 // Peers returns the connected peers.
 func (c *Client) Peers(ctx context.Context) (Peers, error) { return get[Peers](ctx, c, "peers", nil) }
 

@@ -398,3 +398,35 @@ func TestTokenIsPrivate(t *testing.T) {
 		t.Error("listens for everybody")
 	}
 }
+
+// TestLimits: they are changed on a node that has a network, and refused where they make
+// no sense.
+func TestLimits(t *testing.T) {
+	ctx := t.Context()
+	if _, err := newClient(t).Limits(ctx); codeOf(err) != control.CodeUnreachable {
+		t.Errorf("offline: %v", err)
+	}
+	n, err := node.Open(ctx, node.Options{Listen: []string{"/ip4/127.0.0.1/tcp/0"}, NoMDNS: true, Limits: node.Limits{UpBytesPerSec: 1e6}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close() })
+	c := control.Local(control.New(n, control.Options{}))
+	t.Cleanup(func() { c.Close() })
+	if l, err := c.Limits(ctx); err != nil || l != (node.Limits{UpBytesPerSec: 1e6}) {
+		t.Errorf("limits: %+v, %v", l, err)
+	}
+	want := node.Limits{DownBytesPerSec: 2e6}
+	if l, err := c.SetLimits(ctx, want); err != nil || l != want {
+		t.Errorf("set limits: %+v, %v", l, err)
+	}
+	for _, l := range []node.Limits{{UpBytesPerSec: node.LimitMin - 1}, {DownBytesPerSec: -1}} {
+		if _, err := c.SetLimits(ctx, l); codeOf(err) != control.CodeUsage {
+			t.Errorf("set limits %+v: %v", l, err)
+		}
+	}
+	st, err := c.Status(ctx)
+	if err != nil || st.Limits != want {
+		t.Errorf("status: %+v, %v", st.Limits, err)
+	}
+}

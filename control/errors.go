@@ -9,6 +9,9 @@ import (
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/blockstore/disk"
 	"github.com/p2pnode/p2pnode/blockstore/disk/badgerdb"
+	"github.com/p2pnode/p2pnode/crdt"
+	"github.com/p2pnode/p2pnode/crdt/replica"
+	"github.com/p2pnode/p2pnode/exchange"
 	"github.com/p2pnode/p2pnode/node"
 	"github.com/p2pnode/p2pnode/unixfs"
 	"github.com/p2pnode/p2pnode/unixfs/codec"
@@ -24,7 +27,7 @@ const (
 	CodeGeneral     Code = 1   // anything else
 	CodeUsage       Code = 2   // malformed command, CID, path or address
 	CodePartial     Code = 3   // done in part
-	CodeAuth        Code = 4   // token missing or wrong, request refused
+	CodeAuth        Code = 4   // token or role missing or wrong, request refused
 	CodeNotFound    Code = 5   // content that nobody has, a name that is not there
 	CodeTimeout     Code = 6   // the given time is over
 	CodeCorrupt     Code = 7   // bytes that do not verify
@@ -86,13 +89,20 @@ func classes() []class {
 		{CodeCorrupt, "", false, as[*codec.FormatError]},
 		{CodeCorrupt, "", false, is(node.ErrCAR)},
 		{CodeCorrupt, "keep a copy of the repo; the files in its blocks/segments are CARs, which p2pnode car import reads", false, is(badgerdb.ErrDamaged)},
+		{CodeCorrupt, "", false, is(replica.ErrDamaged)},
+		{CodeNotFound, "others who have the document must be connected: p2pnode peers ls", true, is(replica.ErrEmpty)},
 		{CodeTimeout, "try a longer --timeout", true, is(context.DeadlineExceeded)},
 		{CodeNotFound, "", false, as[*unixfs.NoLinkError]},
 		{CodeNotFound, "", false, as[*unixfs.NotDirError]},
 		{CodeNotFound, "p2pnode pin ls lists what is pinned", false, is(node.ErrNotPinned)},
 		{CodeNotFound, "connect to a peer that has it: p2pnode peers connect MULTIADDR", true, is(block.ErrNotFound)},
-		{CodeUnreachable, "start one with p2pnode daemon", true, is(node.ErrOffline)},
+		{CodeNotFound, "p2pnode doc ls lists the documents", false, is(replica.ErrUnknown)},
+		{CodeUnreachable, "start one with p2pnode daemon", true, is(node.ErrOffline, replica.ErrOffline)},
+		{CodeAuth, "p2pnode doc writers NAME lists who may", false, is(crdt.ErrRole)},
+		{CodeAuth, "ask for another one: p2pnode doc share makes it", false, is(replica.ErrRedeemed)},
+		{CodeUsage, "", false, is(replica.ErrName, replica.ErrTicket)},
 		{CodeUsage, "a REF is a CID, /ipfs/CID/path or ipfs://CID/path", false, as[*unixfs.PathError]},
+		{CodeUsage, "0 is unlimited", false, is(exchange.ErrLimits)},
 		{CodeUsage, "an address is /ip4/ADDR/tcp/PORT/p2p/ID, as p2pnode id prints it", false, is(node.ErrAddress)},
 	}
 }

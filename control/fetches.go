@@ -8,8 +8,12 @@ import (
 	"github.com/p2pnode/p2pnode/exchange"
 )
 
-// progressInterval is how often progress is told.
-const progressInterval = 200 * time.Millisecond
+const (
+	// progressInterval is how often progress is told.
+	progressInterval = 200 * time.Millisecond
+	// sourcesMax is of how many peers it tells.
+	sourcesMax = 32
+)
 
 // fetches are the running fetches that somebody may watch. The client chooses
 // the id, so that it can ask from the start; an entry lives as long as its
@@ -97,5 +101,10 @@ func (s *server) progress(ctx context.Context, p *params, out *stream) (any, err
 }
 
 func progressOf(p exchange.Progress) Progress {
-	return Progress{Bytes: p.Bytes, Blocks: p.Blocks, Peers: p.Peers, Phase: p.Phase}
+	told := Progress{Bytes: p.Bytes, Blocks: p.Blocks, Peers: p.Peers, Phase: p.Phase,
+		Pieces: p.Leaves, PiecesHere: p.LeavesHere, PiecesAsked: p.Asked}
+	for _, f := range p.Sources[:min(len(p.Sources), sourcesMax)] {
+		told.Sources = append(told.Sources, Source{Peer: f.Peer.String(), Bytes: f.Bytes, PiecesAsked: f.Asked, Rate: f.Rate})
+	}
+	return told
 }

@@ -91,7 +91,11 @@ func (s *server) cat(ctx context.Context, p *params, w *dataWriter) error {
 	if p.err != nil {
 		return p.err
 	}
-	f, err := s.node.OpenFile(ctx, ref)
+	open := s.node.OpenFile
+	if offset > 0 || length >= 0 {
+		open = s.node.OpenParts
+	}
+	f, err := open(ctx, ref)
 	if err != nil {
 		return err
 	}

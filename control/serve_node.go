@@ -19,7 +19,21 @@ func (s *server) status(context.Context, *params, *stream) (any, error) {
 	st.Addrs = append([]string{}, s.node.Addrs()...)
 	st.Peers = len(s.node.Peers())
 	st.UpNS = int64(time.Since(s.started))
+	st.Limits, _ = s.node.Limits() // offline there are none
 	return st, nil
+}
+
+func (s *server) limits(context.Context, *params, *stream) (any, error) {
+	return result(s.node.Limits())
+}
+
+// setLimits changes both limits, of which a missing one is none.
+func (s *server) setLimits(_ context.Context, p *params, _ *stream) (any, error) {
+	l := node.Limits{UpBytesPerSec: p.size("up", 0), DownBytesPerSec: p.size("down", 0)}
+	if p.err != nil {
+		return nil, p.err
+	}
+	return result(l, s.node.SetLimits(l))
 }
 
 // stop answers, and then the process ends.

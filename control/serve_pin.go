@@ -2,10 +2,8 @@ package control
 
 import (
 	"context"
-	"time"
 
 	"github.com/p2pnode/p2pnode/node"
-	"github.com/p2pnode/p2pnode/unixfs"
 )
 
 // pin fetches everything below ref and keeps it.
@@ -14,13 +12,10 @@ func (s *server) pin(ctx context.Context, p *params, out *stream) (any, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
-	var last time.Time
-	root, err := s.node.Pin(ctx, ref, name, func(t unixfs.Totals) {
-		if now := time.Now(); now.Sub(last) >= progressInterval {
-			last = now
-			// A client that is gone has cancelled ctx.
-			_ = out.progress(Progress{Bytes: int64(t.Bytes), Blocks: int64(t.Blocks), Peers: s.node.Stats().Peers})
-		}
+	root, err := s.node.Pin(ctx, ref, name, func(t node.PinProgress) {
+		told := progressOf(t.Network)
+		told.Bytes, told.Blocks = t.Bytes, t.Blocks
+		_ = out.progress(told) // a client that is gone has cancelled ctx
 	})
 	if err != nil {
 		return nil, err

@@ -26,6 +26,8 @@ type Status struct {
 	Addrs   []string `json:"addrs"`
 	Peers   int      `json:"peers"`
 	UpNS    int64    `json:"up_ns"` // since the start, in nanoseconds
+
+	Limits node.Limits `json:"limits"`
 }
 
 // Item is a file or directory: added, or the entry of a directory.
@@ -58,6 +60,20 @@ type Progress struct {
 	Blocks int64  `json:"blocks,omitempty"`
 	Peers  int    `json:"peers"`
 	Phase  string `json:"phase,omitempty"` // what it waits for
+	// Of what is fetched as a whole, once it is known: the pieces that carry its content.
+	Pieces     int `json:"pieces,omitempty"`
+	PiecesHere int `json:"pieces_here,omitempty"`
+	// PiecesAsked are on their way: peers are asked for them.
+	PiecesAsked int      `json:"pieces_asked,omitempty"`
+	Sources     []Source `json:"sources,omitempty"` // who has sent most first
+}
+
+// Source is a peer that something came from, or is to come from.
+type Source struct {
+	Peer        string  `json:"peer"`
+	Bytes       int64   `json:"bytes"` // that came
+	PiecesAsked int     `json:"pieces_asked,omitempty"`
+	Rate        float64 `json:"rate,omitempty"` // bytes/s at which it sends
 }
 
 // Peers are the connected peers.

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/p2pnode/p2pnode/crdt"
+	"github.com/p2pnode/p2pnode/crdt/commit"
+	"github.com/p2pnode/p2pnode/crdt/replica"
 	"github.com/p2pnode/p2pnode/node"
 	"github.com/p2pnode/p2pnode/unixfs"
 )
@@ -75,4 +78,49 @@ func ExampleNode_FS() {
 	// css
 	// css/main.css
 	// index.html
+}
+
+// Alice and Bob write notes together; what both add at the same time is there in the end.
+func ExampleNode_Docs() {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	must := func(err error) {
+		if err != nil {
+			panic(err)
+		}
+	}
+	loopback := node.Options{Network: "example", Listen: []string{"/ip4/127.0.0.1/tcp/0"}, NoMDNS: true}
+	var people []*replica.Replica
+	for range 2 {
+		n, err := node.Open(ctx, loopback)
+		must(err)
+		defer n.Close()
+		docs, err := n.Docs()
+		must(err)
+		people = append(people, docs)
+	}
+	alice, bob := people[0], people[1]
+
+	notes, err := alice.Create(ctx, "notes")
+	must(err)
+	ticket, err := notes.Share(ctx, commit.Write)
+	must(err)
+	copied, err := bob.Join(ctx, ticket, "alice's notes")
+	must(err)
+
+	_, err = notes.Update(ctx, func(tx *crdt.Tx) error { tx.Members("shopping").Add("milk"); return nil })
+	must(err)
+	_, err = copied.Update(ctx, func(tx *crdt.Tx) error { tx.Members("shopping").Add("bread"); return nil })
+	must(err)
+
+	for _, err := range notes.Watch(ctx) {
+		must(err)
+		list, ok, err := notes.Get(ctx, "shopping")
+		must(err)
+		if ok && len(list.([]any)) == 2 {
+			fmt.Println(list)
+			return
+		}
+	}
+	// Output: [milk bread]
 }

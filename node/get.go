@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync/atomic"
 
 	"github.com/ipfs/go-cid"
 
@@ -18,7 +19,14 @@ import (
 // asked first for the next. It lives until the context it was made with ends.
 type Session struct {
 	store   *guard
-	network *exchange.Session // nil when offline
+	network *exchange.Session   // nil when offline
+	dag     atomic.Pointer[dag] // to be fetched as such once a block is missing
+}
+
+// dag is a DAG that is fetched as such, and not block by block.
+type dag struct {
+	root  cid.Cid
+	order exchange.Order
 }
 
 var (
@@ -45,7 +53,20 @@ func (s *Session) Get(ctx context.Context, c cid.Cid) (block.Block, error) {
 	if err == nil || s.network == nil || !errors.Is(err, block.ErrNotFound) {
 		return b, err
 	}
+	s.fetchDAG()
 	return s.network.Get(ctx, c)
+}
+
+// Fetch says that what Get will be asked for is the DAG below root, and in which order:
+// when a block is missing, it is fetched as such, and not block by block. Only the first
+// such fetch of a session is.
+func (s *Session) Fetch(root cid.Cid, o exchange.Order) { s.dag.Store(&dag{root, o}) }
+
+// fetchDAG begins that.
+func (s *Session) fetchDAG() {
+	if d := s.dag.Swap(nil); d != nil {
+		s.network.Fetch(d.root, d.order)
+	}
 }
 
 // Prefetch says what Get will be asked for; see block.Prefetcher.
@@ -59,7 +80,10 @@ func (s *Session) Prefetch(ctx context.Context, cids ...cid.Cid) {
 			missing = append(missing, c)
 		}
 	}
-	s.network.Prefetch(ctx, missing...)
+	if len(missing) > 0 {
+		s.fetchDAG()
+		s.network.Prefetch(ctx, missing...)
+	}
 }
 
 // Progress tells how far the network part of the fetch is.
@@ -100,11 +124,23 @@ func (t *Tree) Close() error {
 // Progress tells how far the network part of the fetch is.
 func (t *Tree) Progress() exchange.Progress { return t.session.Progress() }
 
+// resolve resolves a path and has what it leads to fetched in that order.
+func (s *Session) resolve(ctx context.Context, path unixfs.Path, o exchange.Order) (unixfs.Link, error) {
+	if len(path.Segments) == 0 {
+		s.Fetch(path.Root, o)
+	}
+	link, err := unixfs.Resolve(ctx, s, path)
+	if err == nil && len(path.Segments) > 0 {
+		s.Fetch(link.Cid, o)
+	}
+	return link, err
+}
+
 // Get walks the file or directory at path in depth-first order.
 func (n *Node) Get(ctx context.Context, path unixfs.Path) (*Tree, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := n.Session(ctx)
-	link, err := unixfs.Resolve(ctx, s, path)
+	link, err := s.resolve(ctx, path, exchange.Rarest)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -134,11 +170,22 @@ func (f *File) Close() error {
 // Progress tells how far the network part of the fetch is.
 func (f *File) Progress() exchange.Progress { return f.session.Progress() }
 
-// OpenFile opens the file at path.
+// OpenFile opens the file at path, to be read from the beginning to the end: what comes
+// next is fetched before it is asked for.
 func (n *Node) OpenFile(ctx context.Context, path unixfs.Path) (*File, error) {
+	return n.open(ctx, path, exchange.Forward)
+}
+
+// OpenParts opens the file at path for somebody who reads parts of it: nothing is fetched
+// but what is read, and what follows it while that is read in a row.
+func (n *Node) OpenParts(ctx context.Context, path unixfs.Path) (*File, error) {
+	return n.open(ctx, path, exchange.Parts)
+}
+
+func (n *Node) open(ctx context.Context, path unixfs.Path, o exchange.Order) (*File, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := n.Session(ctx)
-	link, err := unixfs.Resolve(ctx, s, path)
+	link, err := s.resolve(ctx, path, o)
 	if err != nil {
 		cancel()
 		return nil, err

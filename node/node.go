@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/ipfs/go-cid"
 	ds "github.com/ipfs/go-datastore"
 	dssync "github.com/ipfs/go-datastore/sync"
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -27,11 +28,14 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/blockstore"
 	"github.com/p2pnode/p2pnode/blockstore/disk"
+	"github.com/p2pnode/p2pnode/crdt/replica"
 	"github.com/p2pnode/p2pnode/dht"
 	"github.com/p2pnode/p2pnode/exchange"
 	"github.com/p2pnode/p2pnode/gossip"
+	"github.com/p2pnode/p2pnode/unixfs/codec"
 )
 
 // ErrOffline is returned by what needs the network on a node without one.
@@ -53,6 +57,8 @@ type Node struct {
 	exchange *exchange.Exchange
 	dht      *dht.DHT
 	gossip   *gossip.Gossip
+
+	docs *replica.Replica // nil without an Ed25519 key
 
 	stop    context.CancelFunc
 	running errgroup.Group
@@ -83,9 +89,9 @@ func Open(ctx context.Context, o Options) (_ *Node, err error) {
 		return nil, err
 	}
 	if o.Offline {
-		return n, nil
+		return n, n.openDocs(ctx, key, o)
 	}
-	if err := n.openNetwork(key, o); err != nil {
+	if err := n.openNetwork(ctx, key, o); err != nil {
 		return nil, err
 	}
 	n.start(o)
@@ -183,7 +189,7 @@ func (n *Node) openState(o Options) error {
 }
 
 // openNetwork makes the protocols; nothing runs yet.
-func (n *Node) openNetwork(key crypto.PrivKey, o Options) error {
+func (n *Node) openNetwork(ctx context.Context, key crypto.PrivKey, o Options) error {
 	n.host = o.Host
 	if n.host == nil {
 		h, err := newHost(key, o)
@@ -211,12 +217,31 @@ func (n *Node) openNetwork(key crypto.PrivKey, o Options) error {
 	if err != nil {
 		return fmt.Errorf("open gossip: %w", err)
 	}
-	n.exchange = exchange.New(n.host, exchange.Options{
-		Store:  n.store,
-		Finder: n.dht,
-		Logger: o.Logger,
-	})
+	if err := o.Limits.Check(); err != nil {
+		return fmt.Errorf("open exchange: %w", err)
+	}
+	if err := n.openDocs(ctx, key, o); err != nil {
+		return err
+	}
+	x := exchange.Options{Store: n.served(), Finder: n.dht, Links: links, Limits: o.Limits, Logger: o.Logger}
+	if o.NoSwarm {
+		x.Links = nil
+	}
+	n.exchange = exchange.New(n.host, x)
 	return nil
+}
+
+// links are those of a block in any codec that is known.
+func links(b block.Block) ([]cid.Cid, error) {
+	list, err := codec.Links(b)
+	if err != nil {
+		return nil, err
+	}
+	cids := make([]cid.Cid, len(list))
+	for i, l := range list {
+		cids[i] = l.Cid
+	}
+	return cids, nil
 }
 
 // start runs the protocols until Close.
@@ -235,6 +260,9 @@ func (n *Node) start(o Options) {
 	run("exchange", n.exchange.Run)
 	run("dht", n.dht.Run)
 	run("gossip", n.gossip.Run)
+	if n.docs != nil {
+		run("documents", n.docs.Run)
+	}
 	if !o.NoMDNS {
 		run("mdns", func(ctx context.Context) error {
 			return dht.RunMDNS(ctx, n.host, o.Network, func(ai peer.AddrInfo) { n.greet(ctx, ai) })

@@ -9,13 +9,17 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 	"go.uber.org/goleak"
 
 	"github.com/p2pnode/p2pnode/block"
@@ -24,7 +28,7 @@ import (
 	"github.com/p2pnode/p2pnode/unixfs"
 )
 
-func online(t *testing.T, o node.Options) *node.Node {
+func online(t testing.TB, o node.Options) *node.Node {
 	t.Helper()
 	if o.Listen == nil {
 		o.Listen = []string{"/ip4/127.0.0.1/tcp/0"}
@@ -84,6 +88,26 @@ func TestConnectAgain(t *testing.T) {
 	}
 }
 
+// shutOnce lets no dial through but from the second on.
+type shutOnce struct{ dials atomic.Int64 }
+
+func (s *shutOnce) InterceptPeerDial(peer.ID) bool                                  { return s.dials.Add(1) > 1 }
+func (s *shutOnce) InterceptAddrDial(peer.ID, ma.Multiaddr) bool                    { return true }
+func (s *shutOnce) InterceptAccept(network.ConnMultiaddrs) bool                     { return true }
+func (s *shutOnce) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
+func (s *shutOnce) InterceptSecured(network.Direction, peer.ID, network.ConnMultiaddrs) bool {
+	return true
+}
+
+// A dial that fails at once, as one that meets another from there, is tried once more.
+func TestConnectTwice(t *testing.T) {
+	other, gate := online(t, node.Options{}), new(shutOnce)
+	n := online(t, node.Options{Libp2p: []libp2p.Option{libp2p.ConnectionGater(gate)}})
+	if err := n.Connect(t.Context(), other.Addrs()[0]); err != nil || gate.dials.Load() < 2 {
+		t.Errorf("%d dials: %v", gate.dials.Load(), err)
+	}
+}
+
 // One that does not know the owner finds it through the DHT.
 func TestFetchThroughDHT(t *testing.T) {
 	ctx := t.Context()
@@ -102,6 +126,33 @@ func TestFetchThroughDHT(t *testing.T) {
 	}
 	if got := read(t, ctx, stranger, link.Cid); !bytes.Equal(got, content) {
 		t.Errorf("got %d other bytes", len(got))
+	}
+}
+
+// A pin tells what it waits for, and nothing any more once it has returned.
+func TestPinTells(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	other, n := online(t, node.Options{}), online(t, node.Options{})
+	if err := n.Connect(ctx, other.Addrs()[0]); err != nil {
+		t.Fatal(err)
+	}
+	missing, err := block.New([]byte("nobody has this"), block.Prefix{Codec: cid.Raw})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var returned atomic.Bool
+	_, err = n.Pin(ctx, unixfs.Path{Root: missing.Cid()}, "", func(p node.PinProgress) {
+		if returned.Load() {
+			t.Error("told after the return")
+		}
+		if p.Network.Wants == 1 && p.Network.Phase != "idle" && p.Network.Phase != "" {
+			cancel()
+		}
+	})
+	returned.Store(true)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("it was not told what is waited for: %v", err)
 	}
 }
 

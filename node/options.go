@@ -2,6 +2,7 @@ package node
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/ipfs/go-datastore"
 	"github.com/libp2p/go-libp2p"
@@ -42,9 +43,17 @@ type Options struct {
 	// NoMDNS turns off looking for peers on the local network.
 	NoMDNS bool
 
+	// NoSwarm has the node speak bitswap alone, as other software does, and not the swarm
+	// protocol beside it: DAGs are fetched and served block by block.
+	NoSwarm bool
+
 	// PSK is the pre-shared key (32 bytes) of a private network; it restricts
 	// the node to TCP, because QUIC cannot carry it.
 	PSK []byte
+
+	// Limits bound the bytes per second of blocks to and from peers that are not on the
+	// same network; the zero value is unlimited. SetLimits changes them.
+	Limits Limits
 
 	// Host is used instead of making one; Close leaves it open. Listen, PSK
 	// and Libp2p are then ignored.
@@ -64,6 +73,10 @@ type Options struct {
 	// CacheSizeMax bounds the verified blocks kept in memory, in bytes;
 	// 0 means 32 MiB.
 	CacheSizeMax int64
+
+	// DocWindow is for how long edits of a document wait for others, to become one commit with
+	// them. Each Update takes so much longer; 0 waits only while the disk is busy.
+	DocWindow time.Duration
 
 	// Logger gets what an operator may want to know; nil discards it.
 	Logger *slog.Logger

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -55,15 +56,37 @@ func (n *Node) Connect(ctx context.Context, addr string) error {
 	if err != nil {
 		return err
 	}
-	// That a dial of our own failed a moment ago, or met one from there, is no answer to
-	// somebody who asks for one now.
-	if s, ok := n.host.Network().(*swarm.Swarm); ok {
-		s.Backoff().Clear(ai.ID)
+	began := time.Now()
+	if err = n.dial(ctx, ai); err != nil && time.Since(began) < connectAgainMax {
+		// It may have met a dial from there, which neither side survives over TCP.
+		pause := time.NewTimer(connectPause/2 + rand.N(connectPause))
+		defer pause.Stop()
+		select {
+		case <-pause.C:
+			err = n.dial(ctx, ai)
+		case <-ctx.Done():
+		}
 	}
-	if err := n.host.Connect(ctx, ai); err != nil {
+	if err != nil {
 		return fmt.Errorf("connect to %s: %w", addr, err)
 	}
 	return nil
+}
+
+const (
+	// connectAgainMax is how soon a dial must have failed to be tried once more.
+	connectAgainMax = time.Second
+	// connectPause is about how long later.
+	connectPause = 300 * time.Millisecond
+)
+
+func (n *Node) dial(ctx context.Context, ai peer.AddrInfo) error {
+	// That a dial of our own failed a moment ago is no answer to somebody who asks for one
+	// now.
+	if s, ok := n.host.Network().(*swarm.Swarm); ok {
+		s.Backoff().Clear(ai.ID)
+	}
+	return n.host.Connect(ctx, ai)
 }
 
 // Peers returns the connected peers, ordered by ID.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -15,6 +16,7 @@ import (
 	"github.com/ipfs/go-datastore/query"
 
 	"github.com/p2pnode/p2pnode/blockstore/disk"
+	"github.com/p2pnode/p2pnode/exchange"
 	"github.com/p2pnode/p2pnode/unixfs"
 )
 
@@ -175,24 +177,40 @@ func (p *pins) list(ctx context.Context) ([]Pin, error) {
 	return list, nil
 }
 
+// PinProgress is how far a Pin is: what it has visited, and how the network part does.
+type PinProgress struct {
+	unixfs.Totals
+	Network exchange.Progress
+}
+
+// pinProgressInterval is how often a Pin tells how far it is.
+const pinProgressInterval = 200 * time.Millisecond
+
 // Pin fetches everything below path and keeps it. When it returns nil, the
 // blocks and the pin are on disk. A pin of that root that exists gets the new
-// name.
-func (n *Node) Pin(ctx context.Context, path unixfs.Path, name string, progress func(unixfs.Totals)) (cid.Cid, error) {
+// name. progress, if not nil, is called now and then by one goroutine, and not
+// after Pin has returned.
+func (n *Node) Pin(ctx context.Context, path unixfs.Path, name string, progress func(PinProgress)) (cid.Cid, error) {
 	if len(name) > pinNameSizeMax {
 		return cid.Undef, fmt.Errorf("pin %s: name of %d bytes (limit %d)", path, len(name), pinNameSizeMax)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	g := n.Session(ctx)
-	link, err := unixfs.Resolve(ctx, g, path)
+	var visited func(unixfs.Totals)
+	if progress != nil {
+		var stop func()
+		visited, stop = g.tell(progress)
+		defer stop()
+	}
+	link, err := g.resolve(ctx, path, exchange.Rarest)
 	if err != nil {
 		return cid.Undef, err
 	}
 	root := link.Cid
 	n.store.hold(root)
 	defer n.store.drop(root)
-	if _, err := unixfs.Fetch(ctx, g, root, unixfs.FetchOptions{Progress: progress}); err != nil {
+	if _, err := unixfs.Fetch(ctx, g, root, unixfs.FetchOptions{Progress: visited}); err != nil {
 		return cid.Undef, fmt.Errorf("pin %s: %w", path, err)
 	}
 	if err := g.flush(ctx); err != nil {
@@ -202,6 +220,27 @@ func (n *Node) Pin(ctx context.Context, path unixfs.Path, name string, progress 
 		return cid.Undef, fmt.Errorf("pin %s: %w", path, err)
 	}
 	return root, n.provide(ctx, root)
+}
+
+// tell has progress called now and then until stop is, with what visited was told last.
+func (s *Session) tell(progress func(PinProgress)) (visited func(unixfs.Totals), stop func()) {
+	var last atomic.Pointer[unixfs.Totals]
+	last.Store(&unixfs.Totals{})
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(pinProgressInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				progress(PinProgress{*last.Load(), s.Progress()})
+			case <-end:
+				return
+			}
+		}
+	}()
+	return func(t unixfs.Totals) { last.Store(&t) }, func() { close(end); <-ended }
 }
 
 // Unpin lets go of a pinned root; its blocks stay until they are collected. The

@@ -48,6 +48,8 @@ func daemonCommand(a *app) *cobra.Command {
 	f.String("psk", "", "same as --psk-file")
 	f.String("gateway", "", "host:port of the HTTP gateway, or off (default 127.0.0.1:8080)")
 	f.String("api", "", "loopback host:port of the control API beside its socket, or off (default off)")
+	f.String("limit-up", "", "how fast blocks are sent to peers beyond the local network, such as 2mbit or 1MB; 0 is unlimited (default 0)")
+	f.String("limit-down", "", "how fast blocks are received from them (default 0)")
 	f.String("log-level", "", "debug, info, warn or error (default warn)")
 	return cmd
 }
@@ -89,6 +91,8 @@ func (c config) flags(f *pflag.FlagSet) error {
 // nodeOptions is the node that the configuration describes.
 func (c config) nodeOptions(dir string, log *slog.Logger) (node.Options, error) {
 	psk, err := readPSK(c.text("psk_file"))
+	up, _ := parseRate(c.text("limit_up")) // they were checked
+	down, _ := parseRate(c.text("limit_down"))
 	return node.Options{
 		Repo:      dir,
 		Network:   c.text("network"),
@@ -96,6 +100,7 @@ func (c config) nodeOptions(dir string, log *slog.Logger) (node.Options, error) 
 		Bootstrap: c.list("bootstrap"),
 		NoMDNS:    !c.truth("mdns"),
 		PSK:       psk,
+		Limits:    node.Limits{UpBytesPerSec: up, DownBytesPerSec: down},
 		Logger:    log,
 	}, err
 }

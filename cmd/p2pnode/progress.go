@@ -31,7 +31,7 @@ type meter struct {
 	bytes atomic.Int64
 	total atomic.Int64 // 0: unknown
 	peers atomic.Int64 // -1: not a matter of peers
-	phase atomic.Pointer[string]
+	told  atomic.Pointer[control.Progress]
 	shown bool
 
 	stopOnce sync.Once
@@ -74,7 +74,7 @@ func (m *meter) set(p control.Progress) {
 // around takes what the node tells beside the bytes.
 func (m *meter) around(p control.Progress) {
 	m.peers.Store(int64(p.Peers))
-	m.phase.Store(&p.Phase)
+	m.told.Store(&p)
 }
 
 func (m *meter) end() { m.stopOnce.Do(m.stop) }
@@ -133,7 +133,7 @@ func (m *meter) bar(w io.Writer) {
 	}
 }
 
-// text is bytes, total, rate, time left, peers.
+// text is bytes, total, rate, time left, peers, and what is on its way.
 func (m *meter) text() string {
 	bytes, total := m.bytes.Load(), m.total.Load()
 	parts := []string{size(bytes)}
@@ -151,10 +151,42 @@ func (m *meter) text() string {
 	if peers := m.peers.Load(); peers >= 0 {
 		parts = append(parts, count(peers, "peer"))
 	}
-	if phase := m.phase.Load(); phase != nil && *phase != "" && bytes == 0 {
-		parts = append(parts, display(*phase))
+	p := m.told.Load()
+	switch {
+	case p == nil:
+	case bytes == 0 && p.Phase != "":
+		parts = append(parts, display(p.Phase))
+	case p.Pieces > p.PiecesHere:
+		parts = append(parts, fmt.Sprintf("%d of %s", p.PiecesHere, count(int64(p.Pieces), "piece")))
 	}
-	return strings.Join(parts, ", ")
+	if p != nil && p.PiecesAsked > 0 {
+		parts = append(parts, fmt.Sprintf("%d on their way", p.PiecesAsked))
+	}
+	return strings.Join(parts, ", ") + sourcesText(p)
+}
+
+// sourcesShown is how many of the peers are named that something came from.
+const sourcesShown = 3
+
+// sourcesText says who has sent what share, if there are several.
+func sourcesText(p *control.Progress) string {
+	if p == nil || len(p.Sources) < 2 {
+		return ""
+	}
+	sum := int64(0)
+	for _, f := range p.Sources {
+		sum += f.Bytes
+	}
+	var parts []string
+	for _, f := range p.Sources[:min(len(p.Sources), sourcesShown)] {
+		if f.Bytes > 0 {
+			parts = append(parts, fmt.Sprintf("…%s %d %%", display(f.Peer[max(0, len(f.Peer)-6):]), f.Bytes*100/sum))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }
 
 func size(bytes int64) string { return humanize.IBytes(uint64(max(0, bytes))) }

@@ -27,6 +27,18 @@ func TestMeterText(t *testing.T) {
 	}
 }
 
+// What is fetched as a whole has pieces, and those who send them are named.
+func TestMeterSwarm(t *testing.T) {
+	m := &meter{start: time.Now().Add(-10 * time.Second)}
+	m.set(control.Progress{Bytes: 100 << 20, Peers: 4, Phase: "fetching", Pieces: 300, PiecesHere: 100, PiecesAsked: 8, Sources: []control.Source{
+		{Peer: "12D3KooWAAAAAA", Bytes: 60 << 20}, {Peer: "12D3KooWBBBBBB", Bytes: 30 << 20}, {Peer: "12D3KooWCCCCCC", Bytes: 10 << 20}, {Peer: "12D3KooWDDDDDD"},
+	}})
+	want := "100 MiB, 10 MiB/s, 4 peers, 100 of 300 pieces, 8 on their way (…AAAAAA 60 %, …BBBBBB 30 %, …CCCCCC 10 %)"
+	if got := m.text(); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // Without a terminal there is no bar; a line if asked for; nothing when quiet.
 func TestMeterModes(t *testing.T) {
 	for _, test := range []struct {

@@ -29,7 +29,7 @@ const daemonMax = 60 * time.Second
 //
 //	exits CODE PROGRAM…   run it and want that exit code
 //	daemon NAME ARG…      start a daemon on repo NAME and wait until it is ready;
-//	                      $NAME_addr and $NAME_gateway tell where
+//	                      $NAME_addr and $NAME_gateway tell where, $NAME_pid which process
 //	signal NAME SIGNAL    send it to that daemon, wait, and want exit code 0
 //	random FILE SIZE      write a file of so many bytes that no compressor likes
 //	tmpfs DIR OPTIONS     mount one, or with remount in OPTIONS change it
@@ -105,6 +105,7 @@ func startDaemon(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Setenv(name+"_"+what, m[1])
 			}
 		}
+		ts.Setenv(name+"_pid", strconv.Itoa(cmd.Process.Pid))
 		ts.Check(os.WriteFile(ts.MkAbs(name+".log"), []byte(log.String()), 0o666))
 		return
 	}

@@ -46,6 +46,8 @@ func settings() []setting {
 		{"psk_file", text, "", "file with the 32-byte key, in hex, of a private network", nil},
 		{"gateway", text, "127.0.0.1:8080", "host:port of the HTTP gateway, the next free port if it is taken; off for none", checkListen},
 		{"api", text, "off", "loopback host:port of the control API beside its socket; off for none", checkAPI},
+		{"limit_up", text, "0", "how fast blocks are sent to peers beyond the local network, such as 2mbit or 1MB; 0 is unlimited", checkRate},
+		{"limit_down", text, "0", "how fast blocks are received from them; 0 is unlimited", checkRate},
 		{"log_level", text, "warn", "debug, info, warn or error", checkLevel},
 	}
 }

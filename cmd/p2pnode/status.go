@@ -37,9 +37,13 @@ func (a *app) printStatus(st control.Status) error {
 	if gateway == "" {
 		gateway = "off"
 	}
-	_, err := fmt.Fprintf(a.stdout, "peer     %s\nnetwork  %s\npeers    %d\ngateway  %s\nrepo     %s\npid      %d\nup       %s\nversion  %s\naddrs    %s\n",
+	limits := limitsText(st.Limits)
+	if limits != "" {
+		limits = "limits   " + limits + "\n"
+	}
+	_, err := fmt.Fprintf(a.stdout, "peer     %s\nnetwork  %s\npeers    %d\ngateway  %s\nrepo     %s\npid      %d\nup       %s\nversion  %s\n%saddrs    %s\n",
 		st.ID, display(st.Network), st.Peers, gateway, display(st.Repo), st.PID,
-		time.Duration(st.UpNS).Round(time.Second), st.Version, strings.Join(st.Addrs, "\n         "))
+		time.Duration(st.UpNS).Round(time.Second), st.Version, limits, strings.Join(st.Addrs, "\n         "))
 	return err
 }
 
@@ -119,7 +123,7 @@ func (a *app) awaitUnlock(ctx context.Context) error {
 }
 
 func statCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "stat",
 		Short: "Print counters of every part of the node",
 		Args:  cobra.NoArgs,
@@ -133,6 +137,8 @@ func statCommand(a *app) *cobra.Command {
 			})
 		},
 	}
+	c.AddCommand(statExchangeCommand(a))
+	return c
 }
 
 func (a *app) printStat(st node.Stats) error {

@@ -1,0 +1,87 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Docs yields the documents that are kept.
+func (c *Client) Docs(ctx context.Context) iter.Seq2[Doc, error] {
+	return items[Doc](ctx, c, "doc/ls", nil)
+}
+
+// CreateDoc makes a document, under a name or "".
+func (c *Client) CreateDoc(ctx context.Context, name string) (Doc, error) {
+	return post[Doc](ctx, c, "doc/create", url.Values{"name": {name}})
+}
+
+// OpenDoc takes part in a document that is given by a ticket or ID; of a ticket under a name,
+// or "". It waits until the beginning of the document has come, for up to a time if that is
+// not 0.
+func (c *Client) OpenDoc(ctx context.Context, ref, name string, timeout time.Duration) (Doc, error) {
+	q := url.Values{"doc": {ref}, "name": {name}}
+	if timeout > 0 {
+		q.Set("timeout", timeout.String())
+	}
+	return post[Doc](ctx, c, "doc/open", q)
+}
+
+// DocPath is a place in a document: its name or ID, and keys as Pointer makes them.
+type DocPath struct{ Doc, Path string }
+
+func (d DocPath) query() url.Values { return url.Values{"doc": {d.Doc}, "path": {d.Path}} }
+
+// GetDoc tells what is somewhere, as JSON.
+func (c *Client) GetDoc(ctx context.Context, at DocPath) (json.RawMessage, error) {
+	v, err := get[struct{ Value json.RawMessage }](ctx, c, "doc/get", at.query())
+	return v.Value, err
+}
+
+// SetDoc sets a register to a JSON value that is no array and no object.
+func (c *Client) SetDoc(ctx context.Context, at DocPath, value string) (Edited, error) {
+	q := at.query()
+	q.Set("value", value)
+	return post[Edited](ctx, c, "doc/set", q)
+}
+
+// RemoveDoc removes what is somewhere.
+func (c *Client) RemoveDoc(ctx context.Context, at DocPath) (Edited, error) {
+	return post[Edited](ctx, c, "doc/rm", at.query())
+}
+
+// PutText makes a text be what is read, by changing what differs.
+func (c *Client) PutText(ctx context.Context, at DocPath, text io.Reader) (Edited, error) {
+	var e Edited
+	err := c.upload(ctx, "doc/text", at.query(), readerBody(text), "text/plain; charset=utf-8", nil, &e)
+	return e, err
+}
+
+// WatchDoc yields what changes, until ctx ends.
+func (c *Client) WatchDoc(ctx context.Context, doc string) iter.Seq2[Delta, error] {
+	return items[Delta](ctx, c, "doc/watch", url.Values{"doc": {doc}})
+}
+
+// DocLog yields the commits of a document.
+func (c *Client) DocLog(ctx context.Context, doc string) iter.Seq2[Entry, error] {
+	return items[Entry](ctx, c, "doc/log", url.Values{"doc": {doc}})
+}
+
+// ShareDoc makes a ticket with a role: for an author, or with "" for who redeems it first.
+func (c *Client) ShareDoc(ctx context.Context, doc, role, author string) (Ticket, error) {
+	return post[Ticket](ctx, c, "doc/share", url.Values{"doc": {doc}, "role": {role}, "author": {author}})
+}
+
+// DocMembers yields who has a role in a document.
+func (c *Client) DocMembers(ctx context.Context, doc string) iter.Seq2[Member, error] {
+	return items[Member](ctx, c, "doc/members", url.Values{"doc": {doc}})
+}
+
+// Grant gives an author a role in a document.
+func (c *Client) Grant(ctx context.Context, doc, author, role string) error {
+	return c.call(ctx, http.MethodPost, "doc/grant", url.Values{"doc": {doc}, "role": {role}, "author": {author}}, nil, nil)
+}
