@@ -2,7 +2,7 @@
 GO ?= go
 FUZZTIME ?= 20s
 
-.PHONY: check test race fuzz bench versus interop durability soak broken exact
+.PHONY: check test race fuzz bench bench-exchange bench-crdt versus interop durability soak broken exact converge
 
 check: ## what every commit must pass
 	$(GO) vet ./...
@@ -38,6 +38,14 @@ bench:
 versus:
 	$(GO) run ./testground/versus -out docs/benchmarks/versus.md $(if $(WAN),-wan "$(WAN)")
 
+# The exchange against what the lines allow, and boxo's, in simulated networks.
+bench-exchange:
+	$(GO) run ./testground bench -out docs/benchmarks/exchange.md
+
+# Documents beside Yjs, Loro and Automerge, which npm installs and Node.js 20 runs, and go-ds-crdt.
+bench-crdt:
+	$(GO) run ./testground/versus/crdt -out docs/benchmarks/crdt.md
+
 # Real Kubo peers, built by Go from a module of their own.
 interop:
 	cd testground/interop && $(GO) test -count=1 -timeout 15m .
@@ -54,6 +62,11 @@ MINUTES ?= 10
 JOBS ?= 1
 soak:
 	$(GO) run ./testground soak -det -minutes $(MINUTES) -jobs $(JOBS) $(if $(SEED),-seed $(SEED))
+
+# Documents that merge: 100,000 schedules, and builds with a mistake each, which they find.
+FIRST ?= 0
+converge:
+	$(GO) test -count=1 -timeout 3h ./crdt/crdttest -converge.first $(FIRST) -converge.schedules 100000 -converge.broken
 
 # Builds with a mistake each, which a simulation must find.
 broken:

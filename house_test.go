@@ -35,20 +35,39 @@ var arrows = map[string][]string{
 	"exchange/wire":            {"block"},
 	"exchange/swap":            {"block", "exchange/alarm", "exchange/flow"},
 	"exchange/skeleton":        {},
+	"exchange/swarm":           {"block", "exchange/alarm", "exchange/flow", "exchange/frame"},
+	"crdt/causal":              {},
+	"crdt/commit":              {"block"},
+	"crdt/rope":                {},
+	"crdt/pack":                {},
+	"crdt/sequence":            {"crdt/causal", "crdt/pack"},
 
 	"unixfs/build":          {"block", "unixfs", "unixfs/codec", "unixfs/shard"},
+	"crdt":                  {"block", "crdt/causal", "crdt/commit", "crdt/pack", "crdt/rope", "crdt/sequence"},
+	"crdt/crdttest":         {"block", "crdt", "crdt/commit"},
+	"crdt/archive":          {"block", "crdt", "crdt/commit"},
+	"crdt/wire":             {"block", "crdt", "crdt/commit"},
 	"blockstore/storetest":  {"block", "blockstore"},
 	"blockstore/disk/index": {"blockstore/disk/badgerdb"},
 	"blockstore/disk":       {"block", "blockstore", "blockstore/disk/index", "blockstore/disk/segment", "blockstore/disk/volume"},
 	"dht":                   {"dht/keyspace"},
-	"exchange":              {"block", "blockstore", "exchange/wire", "exchange/swap"},
+	"exchange":              {"block", "blockstore", "exchange/wire", "exchange/frame", "exchange/flow", "exchange/skeleton", "exchange/swap", "exchange/swarm"},
 	"gossip":                {},
+	"crdt/replica":          {"block", "crdt", "crdt/commit", "crdt/wire"},
 
-	"node": {"block", "blockstore", "blockstore/disk", "blockstore/disk/badgerdb", "unixfs", "unixfs/build", "unixfs/codec", "exchange", "dht", "gossip"},
+	"node": {"block", "blockstore", "blockstore/disk", "blockstore/disk/badgerdb", "unixfs", "unixfs/build", "unixfs/codec", "exchange", "dht", "gossip", "crdt/replica"},
 
 	"gateway":     {"block"},
-	"control":     {"node", "block", "unixfs", "unixfs/build", "unixfs/codec", "exchange", "blockstore/disk", "blockstore/disk/badgerdb"}, // names the errors of all
+	"control":     {"node", "block", "unixfs", "unixfs/build", "unixfs/codec", "exchange", "blockstore/disk", "blockstore/disk/badgerdb", "crdt", "crdt/commit", "crdt/replica"}, // names the errors of all
 	"cmd/p2pnode": {"node", "gateway", "control", "block", "unixfs", "directio"},
+
+	"examples/bank":      {"node", "crdt", "crdt/commit", "crdt/replica"},
+	"examples/cqrs":      {"node", "crdt", "crdt/commit", "crdt/replica"},
+	"examples/kanban":    {"node", "crdt", "crdt/commit", "crdt/replica"},
+	"examples/kv":        {"node", "crdt", "crdt/commit", "crdt/replica"},
+	"examples/wordcount": {"node", "crdt", "crdt/commit", "crdt/replica", "unixfs"},
+	"examples/presence":  {"node", "gossip"},
+	"examples/notes":     {"node", "crdt", "crdt/commit", "crdt/replica"},
 }
 
 // open packages may import everything below them.
@@ -70,7 +89,7 @@ var doors = map[string][]string{
 // so that a script or a seed decides everything they do. unixfs and its builder
 // read no clock either, but keep Gets in flight and hash on all cores.
 var (
-	noGoroutines = []string{"block", "blockstore", "unixfs/codec", "unixfs/shard", "exchange/wire", "exchange/swap", "exchange/skeleton", "exchange/alarm", "exchange/flow", "exchange/frame", "dht/keyspace"}
+	noGoroutines = []string{"block", "blockstore", "unixfs/codec", "unixfs/shard", "exchange/wire", "exchange/swap", "exchange/swarm", "exchange/skeleton", "exchange/alarm", "exchange/flow", "exchange/frame", "dht/keyspace", "crdt/causal", "crdt/sequence", "crdt/rope", "crdt/pack", "crdt/commit", "crdt", "crdt/crdttest", "crdt/archive", "crdt/wire"}
 	noClock      = append([]string{"unixfs", "unixfs/build"}, noGoroutines...)
 )
 

@@ -89,6 +89,7 @@ func actions() []action {
 		{"replay", "RUN: run once more what a folder or its run.json holds", cli.replay},
 		{"compare", "A B: two runs, or more, side by side", cli.compare},
 		{"versus", "flash-crowd, find or gossip: ours and other software, -seeds 1..5, as one table; -out FILE.md", cli.versus},
+		{"bench", "the exchange: what the lines allow, ours and boxo's, -seeds 1..5, as one table; -out FILE.md", cli.bench},
 		{"costs", "what networks of -peers 50,100,200 take of this machine, as a table and as curves; -out FILE.md", cli.costs},
 		{"soak", "random runs for -minutes, mixed faults most of all, until one fails", cli.soak},
 		{"broken", "builds with a mistake each, and that a run finds it; -only NAME", cli.broken},

@@ -63,7 +63,7 @@ func wantBugs() []Bug {
 		}),
 		mixed(Bug{
 			Name: "dial-never-forgotten", Doc: "a provider that could not be dialled once is taken to be still being dialled",
-			Seed: 3, Tries: 4,
+			Seed: 4, Tries: 4,
 			Edits: []Edit{{
 				"exchange/swap/search.go",
 				"\tdelete(m.dials, e.Peer)\n\tfor",
@@ -91,7 +91,7 @@ func blockBugs() []Bug {
 					"\tw := m.wants[b.Cid()]\n\tif w == nil && len(r.assigned) == 1 {\n\t\tw = r.assigned[0]\n\t\tb = b.As(w.cid)\n\t}\n\tif w == nil {\n\t\tif m.late",
 				},
 			},
-			Shows: "wrong bytes",
+			Shows: "wrong bytes|which nobody has",
 		}),
 		mixed(Bug{
 			Name: "wakeup-lost", Doc: "who stores blocks is not woken when there are some",
@@ -123,8 +123,8 @@ func blockBugs() []Bug {
 		mixed(Bug{
 			Name: "stream-leaked", Doc: "each message opens a stream, and none is closed",
 			Edits: []Edit{
-				{"exchange/remote.go", "\ts := l.current()\n\tif s != nil {", "\tvar s *stream\n\tif s != nil {"},
-				{"exchange/remote.go", "\t\treturn network.ErrReset\n\t}\n\tif l.open != nil {\n\t\tl.open.Reset()\n\t}\n", "\t\treturn network.ErrReset\n\t}\n"},
+				{"exchange/lane.go", "\ts := l.current()\n\tif s != nil {", "\tvar s *stream\n\tif s != nil {"},
+				{"exchange/lane.go", "\t\treturn network.ErrReset\n\t}\n\tif l.open != nil {\n\t\tl.open.Reset()\n\t}\n", "\t\treturn network.ErrReset\n\t}\n"},
 			},
 			Shows: "streams|was not to be had", // or more than a peer accepts
 		}),

@@ -56,8 +56,8 @@ func (d *Daemon) Received() (all, again int64) {
 	if x == nil {
 		return 0, 0
 	}
-	again = x.DupBytes + x.JunkBytes
-	return x.BytesIn + again, again
+	again = x.DupBytes + x.JunkBytes + x.Swarm.DupBytes
+	return x.BytesIn + x.Swarm.BytesIn + again, again
 }
 
 // Table is how many peers the daemon's routing table holds.

@@ -17,6 +17,8 @@ const (
 	// half a minute, and whoever has failed to provide again and again tries once
 	// more within three.
 	healTime = 4 * time.Minute
+	// againTime is how long it may take to send a record again that few took.
+	againTime = 30 * time.Second
 	// calmAnswerMax is how long a fetch may be without progress then, calmRefuseMax is
 	// how soon a refusal must come.
 	calmAnswerMax = time.Minute
@@ -99,8 +101,11 @@ func (m *mixed) checkKept(ctx context.Context) {
 			}
 		}
 		s := n.Stats().DHT
+		for began := time.Now(); s.Pending > 0 && time.Since(began) < againTime && pauseFor(ctx, time.Second); {
+			s = n.Stats().DHT
+		}
 		if s.Pending > 0 {
-			m.broken(w.p, "%d of %d files are not provided after %v", s.Pending, len(files), healTime)
+			m.broken(w.p, "%d of %d files are not provided %v after all is mended", s.Pending, len(files), healTime+againTime)
 		}
 		if s.Provided < len(files) {
 			m.broken(w.p, "it provides %d of %d files that it has acknowledged", s.Provided, len(files))

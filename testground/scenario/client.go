@@ -55,7 +55,9 @@ var (
 	_ sharer  = ours{}
 	_ finder  = ours{}
 	_ speaker = ours{}
+	_ keeper  = ours{}
 	_ sharer  = (*rival.Boxo)(nil)
+	_ keeper  = (*rival.Boxo)(nil)
 	_ finder  = (*rival.Kad)(nil)
 	_ speaker = (*rival.Gossipsub)(nil)
 )
@@ -102,9 +104,49 @@ func (s Scenario) checkClient(name string) error {
 	return nil
 }
 
+// clientOf reads a parameter that says what some of the peers are; empty: as client says.
+func (r *Run) clientOf(name string) string {
+	return parse(r, name, func(s string) (string, error) {
+		known := append([]string{Ours}, sharers...)
+		switch {
+		case s == "":
+			return r.Text("client"), nil
+		case slices.Contains(known, s):
+			return s, nil
+		}
+		return "", fmt.Errorf("no client %q; did you mean %s?", s, Nearest(s, known))
+	})
+}
+
+// wireParam is what those of the peers speak that are ours.
+var wireParam = Param{"wire", wireBoth, "what ours speak: both protocols, or bitswap alone"}
+
+const (
+	wireBoth    = "both"
+	wireBitswap = "bitswap"
+)
+
+// speak has the peers speak what the parameter says, from their start on.
+func (r *Run) speak() {
+	alone := parse(r, wireParam.Name, func(s string) (bool, error) {
+		if s != wireBoth && s != wireBitswap {
+			return false, fmt.Errorf("%q, want %s or %s", s, wireBoth, wireBitswap)
+		}
+		return s == wireBitswap, nil
+	})
+	for _, p := range r.Net.Peers() {
+		p.SetNoSwarm(alone)
+	}
+}
+
 // start starts a peer: whatever the run's peers are.
 func (r *Run) start(ctx context.Context, p *sim.Peer) error {
-	open := guest(r.Text("client"))
+	return r.startAs(ctx, p, r.Text("client"))
+}
+
+// startAs starts a peer that is some client, unless the peers are daemons.
+func (r *Run) startAs(ctx context.Context, p *sim.Peer, client string) error {
+	open := guest(client)
 	if r.Daemon != nil {
 		open = r.Daemon
 	}
@@ -137,6 +179,18 @@ func (r *Run) sent(is func(protocol.ID) bool) sim.Bytes {
 		}
 	}
 	return sum
+}
+
+// asked is how many blocks all peers have asked for so far, or asked about, by name or by
+// number, and how many DAGs.
+func (r *Run) asked() (n int64) {
+	for _, c := range r.Net.Messages() {
+		switch c.Type {
+		case "WANT_BLOCK", "WANT_HAVE", "REQUEST", "OPEN":
+			n += c.Count
+		}
+	}
+	return n
 }
 
 func isExchange(id protocol.ID) bool { return slices.Contains(exchange.Protocols(), id) }

@@ -44,6 +44,26 @@ func (r *Run) addChunks(ctx context.Context, p *sim.Peer, size, chunk int) (cont
 // long it took is measured.
 func (r *Run) fetch(ctx context.Context, p *sim.Peer, c content, series string) error {
 	began := time.Now()
+	if err := r.read(ctx, p, c); err != nil {
+		return err
+	}
+	r.Measure.Add(series, r.Net.Age(), p.Number(), time.Since(began).Seconds())
+	return nil
+}
+
+// fetchPinned is fetch of somebody who first pins it, and reads it afterwards: only the
+// first is measured.
+func (r *Run) fetchPinned(ctx context.Context, p *sim.Peer, c content, series string) error {
+	began := time.Now()
+	if err := running[keeper](p).Pin(ctx, c.root); err != nil {
+		return fmt.Errorf("%s pins %s: %w", p, c.root, err)
+	}
+	r.Measure.Add(series, r.Net.Age(), p.Number(), time.Since(began).Seconds())
+	return r.read(ctx, p, c)
+}
+
+// read has a peer read content, and fails if a byte is wrong or missing.
+func (r *Run) read(ctx context.Context, p *sim.Peer, c content) error {
 	f, err := running[sharer](p).Open(ctx, c.root)
 	if err != nil {
 		return fmt.Errorf("%s fetches %s: %w", p, c.root, err)
@@ -57,7 +77,6 @@ func (r *Run) fetch(ctx context.Context, p *sim.Peer, c content, series string) 
 	if [sha256.Size]byte(h.Sum(nil)) != c.sum {
 		return fmt.Errorf("%s fetched %s: wrong bytes", p, c.root)
 	}
-	r.Measure.Add(series, r.Net.Age(), p.Number(), time.Since(began).Seconds())
 	return nil
 }
 

@@ -97,7 +97,11 @@ type span struct{ from, to int }
 // read reads a file from a node: all of it in order, or the given parts. It calls
 // moved when there is more of it.
 func (f file) read(ctx context.Context, n *node.Node, parts []span, moved func()) error {
-	r, err := n.OpenFile(ctx, unixfs.Path{Root: f.root})
+	open := n.OpenFile
+	if parts != nil {
+		open = n.OpenParts
+	}
+	r, err := open(ctx, unixfs.Path{Root: f.root})
 	if err != nil {
 		return err
 	}

@@ -16,17 +16,34 @@ var flashCrowd = Scenario{
 		{"size", "8388608", "bytes of the file"},
 		{"chunk", "0", "bytes of a block of it; 0 is as many as the client likes"},
 		{"degree", "8", "connections of each peer, at least"},
+		{"way", "read", "how it is fetched: read, from the beginning to the end, or pin, all of it"},
+		{"from", "", "what the one is that has it, as client; empty: as client says"},
+		{"other", "", "what every second peer of the crowd is, as client; empty: as client says"},
+		rttParam,
 	},
 	Run: runFlashCrowd,
 }
 
 func runFlashCrowd(ctx context.Context, r *Run) error {
 	size, chunk, degree := r.Int("size"), r.Int("chunk"), r.Int("degree")
-	if err := r.Populate(); err != nil {
+	if err := r.populateAt(r.Duration("rtt")); err != nil {
 		return err
 	}
 	peers := r.Net.Peers()
-	if err := r.connected(ctx, peers, degree); err != nil {
+	from, other := r.clientOf("from"), r.clientOf("other")
+	start := func(ctx context.Context, p *sim.Peer) error {
+		switch {
+		case p.Number() == 0:
+			return r.startAs(ctx, p, from)
+		case p.Number()%2 == 0:
+			return r.startAs(ctx, p, other)
+		}
+		return r.start(ctx, p)
+	}
+	if r.Check() != nil {
+		return r.Check()
+	}
+	if err := r.connectedBy(ctx, peers, degree, start); err != nil {
 		return err
 	}
 	seed, crowd := peers[0], peers[1:]
@@ -38,7 +55,16 @@ func runFlashCrowd(ctx context.Context, r *Run) error {
 	r.Logf("%d peers want %d bytes", len(crowd), size)
 	costs := r.sharing(seed, size)
 	began := time.Now()
-	err = sim.Each(ctx, crowd, func(ctx context.Context, p *sim.Peer) error { return r.fetch(ctx, p, c, "completion_time_s") })
+	fetch := r.fetch
+	if r.Text("way") == "pin" {
+		fetch = r.fetchPinned
+	}
+	err = sim.Each(ctx, crowd, func(ctx context.Context, p *sim.Peer) error {
+		if p.Number()%2 == 0 && r.Text("other") != "" {
+			return fetch(ctx, p, c, "other_completion_time_s")
+		}
+		return fetch(ctx, p, c, "completion_time_s")
+	})
 	if err != nil {
 		return err
 	}
@@ -129,8 +155,13 @@ const (
 
 // connected starts peers with full tables and connects each to some others.
 func (r *Run) connected(ctx context.Context, peers []*sim.Peer, degree int) error {
+	return r.connectedBy(ctx, peers, degree, r.start)
+}
+
+// connectedBy is connected of peers that start starts.
+func (r *Run) connectedBy(ctx context.Context, peers []*sim.Peer, degree int, start func(context.Context, *sim.Peer) error) error {
 	r.Net.Warm(peers)
-	if err := r.Start(ctx, peers); err != nil {
+	if err := sim.Each(ctx, peers, start); err != nil {
 		return err
 	}
 	if err := r.Net.Connect(ctx, r.Net.Regular(peers, degree)); err != nil {

@@ -287,7 +287,13 @@ func (m *mixed) makePin(rng *rand.Rand, up []*member) func(context.Context) {
 			return
 		}
 		err := m.fetched(change, w, stormAnswerMax, fmt.Sprint("pin ", f.root), func(ctx context.Context, moved func()) error {
-			_, err := n.Pin(ctx, unixfs.Path{Root: f.root}, "copy", func(unixfs.Totals) { moved() })
+			seen := int64(0)
+			_, err := n.Pin(ctx, unixfs.Path{Root: f.root}, "copy", func(t node.PinProgress) {
+				if t.Bytes > seen {
+					seen = t.Bytes
+					moved()
+				}
+			})
 			return err
 		})
 		if err == nil {

@@ -34,6 +34,7 @@ var mixedFaults = Scenario{
 		{"natted", "0.15", "share of the peers that take no connections"},
 		{"skew", "2h", "by which clocks are wrong, at most, if the program has the patched runtime"},
 		{"liars", "2", "peers that answer with wrong bytes and write invalid messages"},
+		{"bitswap", "0.5", "share of the peers that speak bitswap alone"},
 		{"size", "600000", "bytes of a file, at most"},
 	},
 	Run: runMixed,
@@ -64,7 +65,7 @@ func runMixed(ctx context.Context, r *Run) error {
 type mixed struct {
 	r                    *Run
 	minutes, pause, skew time.Duration
-	natted               float64
+	natted, bitswap      float64
 	liars, size          int
 	members              []*member // all, whether they have joined or not
 	newsRand, cutRand    *rand.Rand
@@ -90,7 +91,7 @@ type mixedCounts struct {
 func newMixed(r *Run) (*mixed, error) {
 	m := &mixed{
 		r: r, minutes: time.Duration(r.Int("minutes")) * time.Minute, pause: r.Duration("pause"), skew: r.Duration("skew"),
-		natted: r.Share("natted"), liars: r.Int("liars"), size: r.Int("size"),
+		natted: r.Share("natted"), bitswap: r.Share("bitswap"), liars: r.Int("liars"), size: r.Int("size"),
 		news: make(map[uint64]*message), fetching: make(map[cid.Cid]int),
 	}
 	if err := r.Check(); err != nil {
@@ -129,6 +130,7 @@ func (m *mixed) begin(ctx context.Context) error {
 		if rng.IntN(4) == 0 { // not everyone has a good line
 			w.home.Up, w.home.Down = 2e6+rng.IntN(8e6), 4e6+rng.IntN(16e6)
 		}
+		p.SetNoSwarm(rng.Float64() < m.bitswap)
 		if rng.IntN(2) == 0 {
 			if err := m.setClock(w, rng); err != nil {
 				return err

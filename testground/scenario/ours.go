@@ -3,6 +3,7 @@ package scenario
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"iter"
@@ -11,6 +12,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/node"
 	"github.com/p2pnode/p2pnode/unixfs"
 	"github.com/p2pnode/p2pnode/unixfs/build"
@@ -33,10 +35,39 @@ func (o ours) Open(ctx context.Context, root cid.Cid) (io.ReadCloser, error) {
 	return o.node.OpenFile(ctx, unixfs.Path{Root: root})
 }
 
+// Keep takes the blocks as a CAR, as any program would.
+func (o ours) Keep(ctx context.Context, root cid.Cid, blocks []block.Block) error {
+	var archive bytes.Buffer
+	head := carHeader(root)
+	archive.Write(binary.AppendUvarint(nil, uint64(len(head))))
+	archive.Write(head)
+	for _, b := range blocks {
+		archive.Write(binary.AppendUvarint(nil, uint64(b.Cid().ByteLen()+b.Size())))
+		archive.Write(b.Cid().Bytes())
+		archive.Write(b.RawData())
+	}
+	_, err := o.node.ImportCAR(ctx, &archive)
+	return err
+}
+
+// carHeader is {"roots": [root], "version": 1} in dag-cbor, for a root of the usual 36 bytes.
+func carHeader(root cid.Cid) []byte {
+	b := append([]byte{0xa2, 0x65}, "roots"...)
+	b = append(b, 0x81, 0xd8, 0x2a, 0x58, byte(1+root.ByteLen()), 0)
+	b = append(b, root.Bytes()...)
+	b = append(b, 0x67)
+	return append(append(b, "version"...), 1)
+}
+
+func (o ours) Pin(ctx context.Context, root cid.Cid) error {
+	_, err := o.node.Pin(ctx, unixfs.Path{Root: root}, "", nil)
+	return err
+}
+
 func (o ours) Received() (all, again int64) {
 	s := o.node.Stats().Exchange
-	again = s.DupBytes + s.JunkBytes
-	return s.BytesIn + again, again
+	again = s.DupBytes + s.JunkBytes + s.Swarm.DupBytes
+	return s.BytesIn + s.Swarm.BytesIn + again, again
 }
 
 func (o ours) Provide(ctx context.Context, data []byte) (cid.Cid, error) {

@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -31,6 +32,85 @@ func TestSmall(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestVariants runs scenarios with parameters that change what happens in them.
+func TestVariants(t *testing.T) {
+	for _, v := range []struct {
+		scenario string
+		peers    int
+		values   map[string]string
+		series   string // that must have been measured
+	}{
+		{"fetch", 3, map[string]string{"wire": "bitswap", "shape": "small", "count": "300", "size": "300000"}, "fetch_time_s"},
+		{"fetch", 2, map[string]string{"from": "boxo-pin", "shape": "chain", "count": "8", "rtt": "100ms"}, "round_trips_per_level"},
+		{"flash-crowd", 7, map[string]string{"other": "boxo-pin", "way": "pin", "chunk": "65536", "size": "1000000"}, "other_completion_time_s"},
+		{"flash-crowd", 7, map[string]string{"from": "boxo-pin", "way": "pin", "chunk": "65536", "size": "1000000"}, "completion_time_s"},
+		{"flood", 6, map[string]string{"conns": "20", "seconds": "3"}, "wants_kept_per_flooder"},
+		{"free-riders", 9, map[string]string{"way": "pin", "rtt": "50ms", "chunk": "65536", "size": "1000000"}, "riders_times_givers"},
+		{"fetch", 8, map[string]string{"idle": "6", "size": "1000000"}, "wants_per_block"},
+	} {
+		r, err := play(t, v.scenario, v.peers, v.values)
+		if err != nil {
+			t.Errorf("%s with %v: %v", v.scenario, v.values, err)
+		}
+		if !slices.Contains(r.Measure.Names(), v.series) {
+			t.Errorf("%s with %v: no %s was measured", v.scenario, v.values, v.series)
+		}
+	}
+	for _, wrong := range []struct {
+		scenario string
+		values   map[string]string
+	}{
+		{"fetch", map[string]string{"wire": "none"}}, {"fetch", map[string]string{"from": "bittorrent"}},
+		{"fetch", map[string]string{"idle": "3"}}, {"fetch", map[string]string{"uplinks": "1mbit"}},
+		{"flash-crowd", map[string]string{"other": "nobody"}}, {"flood", map[string]string{"wants": "1000000"}},
+		{"liars", map[string]string{"kind": "white"}}, {"liars", map[string]string{"liars": "3"}},
+	} {
+		if _, err := play(t, wrong.scenario, 4, wrong.values); err == nil {
+			t.Errorf("%s took %v", wrong.scenario, wrong.values)
+		}
+	}
+}
+
+// TestLiars: with liars of every kind all comes, those that send what is wrong are found
+// out, and nobody else is taken for a liar.
+func TestLiars(t *testing.T) {
+	for _, kind := range []string{"silent", "busy", "corrupt", "mute", "drip", "bomb"} {
+		for _, wire := range []string{"both", "bitswap"} {
+			r, err := play(t, "liars", 7, map[string]string{"liars": "4", "kind": kind, "wire": wire, "size": "4000000"})
+			if err != nil {
+				t.Errorf("%s, %s: %v", kind, wire, err)
+				continue
+			}
+			if n := r.Measure.Summarize("honest_reported").Max; n != 0 {
+				t.Errorf("%s, %s: %v honest peers were reported", kind, wire, n)
+			}
+			if n := r.Measure.Summarize("liars_reported").Max; n == 0 && kind == "corrupt" {
+				t.Errorf("%s, %s: nobody was reported", kind, wire)
+			}
+		}
+	}
+}
+
+// play runs a scenario, and ends its network.
+func play(t *testing.T, name string, peers int, values map[string]string) (r *scenario.Run, err error) {
+	t.Helper()
+	s, err := scenario.Find(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		n := sim.New(sim.Config{Seed: 1})
+		if r, err = scenario.NewRun(s, n, peers, values); err != nil {
+			t.Fatal(err)
+		}
+		err = s.Run(t.Context(), r)
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r, err
 }
 
 func TestMistakes(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	ma "github.com/multiformats/go-multiaddr"
 )
@@ -52,6 +53,8 @@ type Seat struct {
 	Key    crypto.PrivKey
 	At     netip.Addr
 	Listen string
+	// DHT is what the name of the network's DHT protocol begins with.
+	DHT protocol.ID
 	// Bootstrap are peers to join the network by.
 	Bootstrap []peer.AddrInfo
 	// Table are peers that it knows from a run before, the nearest first.
@@ -69,7 +72,7 @@ func (p *Peer) StartGuest(ctx context.Context, open func(context.Context, Seat) 
 	p.traffic = new(Traffic)
 	s := Seat{
 		Options: append(p.hostOptions(), libp2p.ListenAddrStrings(p.listen())), Key: p.key, At: p.addr, Listen: p.listen(),
-		Bootstrap: infos(p.o.Bootstrap), Table: infos(p.o.Table),
+		DHT: "/p2pnode/" + networkName, Bootstrap: infos(p.o.Bootstrap), Table: infos(p.o.Table),
 	}
 	var g Guest
 	var err error

@@ -41,6 +41,8 @@ type PeerOptions struct {
 	// Conns is how many connections it keeps when it has three times as many; 0 is what
 	// it keeps by itself.
 	Conns int
+	// NoSwarm has it speak bitswap alone.
+	NoSwarm bool
 	// Skew is by how much its clock is ahead; see SetSkew.
 	Skew time.Duration
 }
@@ -148,7 +150,7 @@ func (p *Peer) Start(ctx context.Context) error {
 	p.nic = p.net.fabric.NIC(p.addr, p.o.Line)
 	p.traffic = new(Traffic)
 	o := node.Options{
-		Network: networkName, Listen: []string{p.listen()}, NoMDNS: true,
+		Network: networkName, Listen: []string{p.listen()}, NoMDNS: true, NoSwarm: p.o.NoSwarm,
 		Store: p.store, State: p.state,
 		Logger: p.net.config.Logger.With("peer", p.number),
 		Libp2p: p.hostOptions(),
@@ -210,6 +212,13 @@ func (p *Peer) SetBootstrap(by []*Peer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.o.Bootstrap = by
+}
+
+// SetNoSwarm has the peer speak bitswap alone from its next start on, or not.
+func (p *Peer) SetNoSwarm(alone bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.o.NoSwarm = alone
 }
 
 // SetLine changes the peer's line from now on.

@@ -87,6 +87,13 @@ func (n *Network) latency(a, b netip.Addr) time.Duration {
 	return n.config.Latency(p, q)
 }
 
+// SetLatency says how long packets take from now on; see Config. It is called before the
+// first peer starts.
+func (n *Network) SetLatency(f func(a, b *Peer) time.Duration) { n.config.Latency = f }
+
+// SetLogger has nodes log there that start from now on; see Config.
+func (n *Network) SetLogger(l *slog.Logger) { n.config.Logger = l }
+
 // Age is how long the network has existed, in its own time.
 func (n *Network) Age() time.Duration { return time.Since(n.began) }
 

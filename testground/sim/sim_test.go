@@ -106,6 +106,30 @@ func TestProvideInACut(t *testing.T) {
 	})
 }
 
+// TestProvideIntoNowhere: records that a cut has swallowed, which nobody has noticed yet, are
+// not taken for provided, although the connections took them: they are sent again.
+func TestProvideIntoNowhere(t *testing.T) {
+	inNetwork(t, 30, func(t *testing.T, n *sim.Network) {
+		start(t, n)
+		time.Sleep(time.Minute)
+		p := n.Peers()[0]
+		p.NIC().SetGroup(1)
+		if _, err := p.Node().Add(t.Context(), strings.NewReader("hello"), node.AddOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		for records(n) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		n.Fabric().SetCut(0, 1, fabric.Drop)
+		time.Sleep(20 * time.Second)
+		before := records(n)
+		n.Fabric().SetCut(0, 1, fabric.Open)
+		if !within(5*time.Minute, func() bool { return records(n) >= before+10 }) {
+			t.Errorf("%d records were swallowed, %d are sent after that; %+v", before, records(n)-before, p.Node().Stats().DHT)
+		}
+	})
+}
+
 // within tells whether a condition that nothing announces comes true in this virtual time.
 func within(longest time.Duration, ok func() bool) bool {
 	for end := time.Now().Add(longest); time.Now().Before(end); time.Sleep(time.Second) {

@@ -15,6 +15,7 @@ const (
 
 	addRatioMax      = 0.6
 	loopbackRatioMin = 4
+	streamShareMin   = 70  // percent of what a libp2p stream carries
 	busyMemoryMax    = 250 // MB
 	idleMemoryMax    = 70
 	binarySizeMax    = 60
@@ -111,6 +112,7 @@ func (v *versus) loopback(ctx context.Context) error {
 	rate := row{what: "get " + sizeName(v.size) + ", loopback", unit: "MB/s", more: true, goal: goal{bound: loopbackRatioMin, ratio: true, least: true}}
 	pinned := row{what: "pin " + sizeName(v.size) + ", loopback", unit: "MB/s", more: true}
 	peak := row{what: "memory at most while fetching it", unit: "MB", goal: goal{bound: busyMemoryMax}}
+	share := row{what: "the same against a libp2p stream", unit: "% of its rate", more: true, goal: goal{bound: streamShareMin, least: true}}
 	err := v.withSources(ctx, path, place{}, place{}, func(s side, ours bool, source peer, cid string) error {
 		got, err := v.fetch(ctx, s, place{}, source, cid, get, path, stepMax)
 		if err != nil {
@@ -123,6 +125,12 @@ func (v *versus) loopback(ctx context.Context) error {
 		mbps := func(f fetched) float64 { return float64(v.size) / mb / f.took.Seconds() }
 		v.logf("  loopback %s: get %.0f MB/s, pin %.0f MB/s, %.0f MB", s.name, mbps(got), mbps(pins), float64(got.peak)/mb)
 		if ours {
+			stream, err := v.plainStream(ctx, v.size)
+			if err != nil {
+				return err
+			}
+			v.logf("  loopback libp2p stream: %.0f MB/s", stream)
+			share.ours.add(percent * mbps(got) / stream)
 			rate.ours.add(mbps(got))
 			pinned.ours.add(mbps(pins))
 			peak.ours.add(float64(got.peak) / mb)
@@ -140,9 +148,11 @@ func (v *versus) loopback(ctx context.Context) error {
 		return err
 	}
 	v.table.add(rate)
+	share.plain = percent
+	v.table.add(share)
 	v.table.add(pinned)
 	v.table.add(peak)
-	v.table.note("Loopback: into an empty repo and, for `get`, a file. Plain code: the same bytes over a bare TCP connection into a file.")
+	v.table.note("Loopback: into an empty repo and, for `get`, a file. Plain code: the same bytes over a bare TCP connection into a file. The libp2p stream, measured right after each `get`, is one over TCP with libp2p's defaults, between two processes; nobody hashes or stores what it carries.")
 	return nil
 }
 

@@ -56,6 +56,7 @@ var scenarios = []scenario{
 	{"loopback", (*versus).loopback},
 	{"small", (*versus).small},
 	{"wan", (*versus).overWAN},
+	{"crowd", (*versus).crowd},
 	{"gateway", (*versus).gateway},
 	{"memory", (*versus).memory},
 }
@@ -74,11 +75,14 @@ func run(ctx context.Context, args []string) error {
 	if len(args) > 1 && (args[0] == bareServ || args[0] == bareRead) {
 		return bare(args)
 	}
+	if len(args) > 1 && (args[0] == streamServ || args[0] == streamRead) {
+		return stream(ctx, args)
+	}
 	v := &versus{log: os.Stderr}
 	flags := flag.NewFlagSet("versus", flag.ContinueOnError)
 	ourBinary := flags.String("p2pnode", "", "p2pnode binary (default: build it)")
 	kuboBinary := flags.String("kubo", "", "Kubo binary (default: build it)")
-	only := flags.String("run", "", "scenarios to run, of add,loopback,small,wan,gateway,memory (default: all)")
+	only := flags.String("run", "", "scenarios to run, of add,loopback,small,wan,crowd,gateway,memory (default: all)")
 	out := flags.String("out", "", "also write the table to this file")
 	sizeMiB := flags.Int64("size", 1024, "size of the large file in MiB")
 	flags.IntVar(&v.n, "n", 3, "repetitions")

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/p2pnode/p2pnode/testground/netns"
 	"github.com/p2pnode/p2pnode/testground/process"
 )
 
@@ -34,6 +35,7 @@ type peer interface {
 // place is where a peer runs; the zero place is this machine's loopback.
 type place struct {
 	prefix []string
+	host   *netns.Host // nil: this machine, or what prefix says
 	listen string
 }
 
@@ -80,6 +82,9 @@ func (v *versus) start(ctx context.Context, s side, at place) (peer, func() erro
 		return nil, nil, err
 	}
 	p := s.new(filepath.Join(repo, "repo"), at)
+	if at.host != nil {
+		p = inHost{p, at.host}
+	}
 	if err := p.Start(ctx); err != nil {
 		return nil, nil, err
 	}

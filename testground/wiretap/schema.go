@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/p2pnode/p2pnode/exchange/frame"
 )
 
 // schema says what is counted of a message.
@@ -13,6 +15,8 @@ type schema struct {
 	name func(fields map[protowire.Number]uint64) string
 	// parts are fields that hold messages which are counted by themselves.
 	parts map[protowire.Number]schema
+	// frames says that there is no protobuf, but frames of the swarm protocol.
+	frames bool
 }
 
 // schemaOf is how messages of a protocol are counted; ok is false if it is not known.
@@ -24,6 +28,8 @@ func schemaOf(protocol string) (s schema, ok bool) {
 		return gossipsub(), true
 	case strings.HasPrefix(protocol, "/ipfs/bitswap"):
 		return bitswap(), true
+	case protocol == frame.Protocol:
+		return schema{frames: true}, true
 	case strings.HasPrefix(protocol, "/ipfs/id/"):
 		return schema{name: always("identify")}, true
 	}

@@ -89,9 +89,11 @@ func (s *stream) next() (used int) {
 		return 0
 	case size > 0 && (s.pending[n] == '/' || s.pending[n] == 'n'):
 		return s.token()
-	case size > messageMax || s.schema.name == nil && s.schema.parts == nil:
+	case size > messageMax || s.schema.name == nil && s.schema.parts == nil && !s.schema.frames:
 		s.dead = true
 		return 0
+	case s.schema.frames:
+		return s.frame(n, int(size))
 	}
 	s.inside, s.left, s.fields = true, int(size), nil
 	return n

@@ -1,7 +1,7 @@
 // Package wiretap counts the messages of libp2p streams by protocol and type, from
 // nothing but the bytes that go over them: which protocol is spoken is in what
 // multistream-select says first, and messages of the protocols that it knows are
-// protobuf behind a length.
+// protobuf behind a length, or frames of the swarm protocol.
 //
 // It is not a decoder, and judges nothing: it looks at the fields that name a message's
 // type and passes over the rest, payloads included. Of a stream that it does not
@@ -57,8 +57,10 @@ func (t *Tap) Counts() []Count {
 	return list
 }
 
-func (t *Tap) count(protocol, name string) {
+func (t *Tap) count(protocol, name string) { t.add(protocol, name, 1) }
+
+func (t *Tap) add(protocol, name string, more int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.counts[kind{protocol, name}]++
+	t.counts[kind{protocol, name}] += more
 }

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/exchange/frame"
 	"github.com/p2pnode/p2pnode/exchange/wire"
 	"github.com/p2pnode/p2pnode/testground/wiretap"
 )
@@ -82,6 +83,15 @@ func samples(t testing.TB) map[string]struct {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var frames bytes.Buffer
+	err = frame.NewWriter(&frames).Write(
+		frame.Open{Channel: 1, Root: large.Cid(), Nodes: true}, frame.Request{Channel: 1, Ranges: []frame.Range{{First: 3, Count: 2}, {First: 9, Count: 5}}},
+		frame.Block{Channel: 1, Data: large.RawData()}, frame.Block{Channel: 1, Number: 1, Data: small.RawData()},
+		frame.Nodes{Channel: 1, Items: []frame.Item{{Data: large.RawData()}}}, frame.Nodes{Channel: 1, Items: []frame.Item{{Data: large.RawData()[:1000]}, {Leaves: 7}}},
+		frame.Allow{Size: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return map[string]sample{
 		"kad-dht": {
 			said(dht, encode(t, &kad.Message{Type: kad.Message_FIND_NODE, Key: []byte("key")}), encode(t, &kad.Message{Type: kad.Message_ADD_PROVIDER}),
@@ -95,6 +105,10 @@ func samples(t testing.TB) map[string]struct {
 		"bitswap": {
 			append(said(swap), message.Bytes()...),
 			[]wiretap.Count{{swap, "CANCEL", 1}, {swap, "DONT_HAVE", 1}, {swap, "HAVE", 1}, {swap, "WANT_BLOCK", 1}, {swap, "WANT_HAVE", 1}, {swap, "block", 2}},
+		},
+		"swarm": {
+			append(said(frame.Protocol), frames.Bytes()...),
+			[]wiretap.Count{{frame.Protocol, "ALLOW", 1}, {frame.Protocol, "BLOCK", 2}, {frame.Protocol, "NODES", 2}, {frame.Protocol, "OPEN", 1}, {frame.Protocol, "REQUEST", 7}},
 		},
 		"identify": {said("/ipfs/id/1.0.0", []byte{}), []wiretap.Count{{"/ipfs/id/1.0.0", "identify", 1}}},
 		"unknown":  {append(said("/x/1"), "anything"...), nil},

@@ -17,6 +17,7 @@ import (
 	unixfile "github.com/ipfs/boxo/ipld/unixfs/file"
 	"github.com/ipfs/boxo/ipld/unixfs/importer/balanced"
 	"github.com/ipfs/boxo/ipld/unixfs/importer/helpers"
+	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 	ds "github.com/ipfs/go-datastore"
 	dssync "github.com/ipfs/go-datastore/sync"
@@ -24,6 +25,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	routed "github.com/libp2p/go-libp2p/p2p/host/routed"
 
+	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/testground/sim"
 )
 
@@ -35,6 +37,7 @@ type Boxo struct {
 	host     host.Host
 	provider *provider
 	bitswap  *bitswap.Bitswap
+	blocks   blockservice.BlockService
 	dag      ipld.DAGService
 	way      Way
 }
@@ -67,7 +70,8 @@ func OpenBoxo(ctx context.Context, s sim.Seat, way Way) (*Boxo, error) {
 	store := blockstore.NewBlockstore(state, blockstore.Provider(b.provider))
 	b.bitswap = bitswap.New(context.Background(), bsnet.NewFromIpfsHost(b.host), k.dht, store,
 		bitswap.WithClientOption(client.BroadcastControlEnable(true))) // as Kubo has it
-	b.dag = merkledag.NewDAGService(blockservice.New(store, b.bitswap))
+	b.blocks = blockservice.New(store, b.bitswap)
+	b.dag = merkledag.NewDAGService(b.blocks)
 	return b, nil
 }
 
@@ -99,11 +103,28 @@ func (b *Boxo) Add(ctx context.Context, r io.Reader, chunk int) (cid.Cid, error)
 	return root.Cid(), nil
 }
 
+// Keep keeps the blocks of a DAG, and has them announced.
+func (b *Boxo) Keep(ctx context.Context, _ cid.Cid, list []block.Block) error {
+	theirs := make([]blocks.Block, len(list))
+	for i, l := range list {
+		theirs[i] = l // it is one
+	}
+	return b.blocks.AddBlocks(ctx, theirs)
+}
+
+// Pin fetches all of a DAG, as pins are.
+func (b *Boxo) Pin(ctx context.Context, root cid.Cid) error {
+	if err := merkledag.FetchGraph(ctx, root, b.dag); err != nil {
+		return fmt.Errorf("fetch %s: %w", root, err)
+	}
+	return nil
+}
+
 // Open fetches a file, or begins to.
 func (b *Boxo) Open(ctx context.Context, root cid.Cid) (io.ReadCloser, error) {
 	if b.way == Pin {
-		if err := merkledag.FetchGraph(ctx, root, b.dag); err != nil {
-			return nil, fmt.Errorf("fetch %s: %w", root, err)
+		if err := b.Pin(ctx, root); err != nil {
+			return nil, err
 		}
 	}
 	session := merkledag.NewReadOnlyDagService(merkledag.NewSession(ctx, b.dag))

@@ -17,7 +17,7 @@ import (
 )
 
 // Kad is go-libp2p-kad-dht with its defaults, as a server: nobody in a simulated
-// network tells a peer that it can be reached.
+// network tells a peer that it can be reached. It is in the same DHT as our nodes.
 type Kad struct {
 	host host.Host
 	dht  *kad.IpfsDHT
@@ -37,7 +37,7 @@ func OpenKad(ctx context.Context, s sim.Seat) (*Kad, error) {
 }
 
 func newKad(ctx context.Context, h host.Host, s sim.Seat) (*Kad, error) {
-	o := []kad.Option{kad.Mode(kad.ModeServer)}
+	o := []kad.Option{kad.Mode(kad.ModeServer), kad.ProtocolPrefix(s.DHT)}
 	if len(s.Bootstrap) > 0 {
 		o = append(o, kad.BootstrapPeers(s.Bootstrap...))
 	}
