@@ -48,7 +48,9 @@ func Build(ctx context.Context, command string) (binary string, err error) {
 	}
 	// Each checkout has its own program; what Go's library is built to is for all.
 	binary = filepath.Join(dir, shortHash(env.GOMOD), filepath.Base(command))
-	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-tags", "simdet",
+	// The same sources are the same program wherever they are, so what fails in one
+	// checkout fails in another.
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-overlay", overlay, "-tags", "simdet",
 		// Package cryptotest works in tests only.
 		"-ldflags", "-X=testing.testBinary=1", "-o", binary, command)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

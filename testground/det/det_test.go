@@ -3,6 +3,7 @@ package det_test
 import (
 	"bytes"
 	"context"
+	"debug/buildinfo"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -238,3 +239,34 @@ func TestClocks(t *testing.T) {
 
 // last is the last line.
 func last(text string) string { return text[strings.LastIndexByte(text, '\n')+1:] }
+
+// TestAnywhere: what is built does not depend on where the module is, so a run repeats
+// in another checkout of the same sources.
+func TestAnywhere(t *testing.T) {
+	binary, err := det.Build(t.Context(), "github.com/p2pnode/p2pnode/testground/det/probe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{here, filepath.Dir(binary)} {
+		if bytes.Contains(text, []byte(path)) {
+			t.Errorf("the program holds %s", path)
+		}
+	}
+	info, err := buildinfo.ReadFile(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range info.Settings {
+		if strings.HasPrefix(s.Key, "vcs") {
+			t.Errorf("the program holds %s=%s", s.Key, s.Value)
+		}
+	}
+}
