@@ -161,7 +161,7 @@ func (m *Machine) allow(r *remote, gives, crowd bool) {
 	if changed || waits {
 		m.send(r, frame.Allow{Size: size})
 	}
-	if gives {
+	if gives || s.size <= slotFree {
 		return
 	}
 	for _, l := range r.links {

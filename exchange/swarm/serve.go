@@ -26,9 +26,11 @@ const (
 	// in nobody's way, and needs no slot.
 	quickTime = 10 * time.Millisecond
 	quickSize = 1 << 20
-	slotFree  = 16 << 10 // bytes of a reply that takes no slot
-	queueMax  = 1 << 14  // leaves that a peer may have asked for
-	loadsMax  = 4        // DAGs that are walked at a time for strangers
+	// slotFree is how many bytes a peer may wait for that needs no slot, nor leave to ask: a
+	// small file is not to wait for large ones.
+	slotFree = 64 << 10
+	queueMax = 1 << 14 // leaves that a peer may have asked for
+	loadsMax = 4       // DAGs that are walked at a time for strangers
 	// idleTime is how often others are let in while nobody asks for anything.
 	idleTime = 50 * time.Millisecond
 	// newcomerTime is for how long a reply may have the line to a peer that has not said yet
@@ -160,11 +162,12 @@ func (m *Machine) admit(l *link) {
 	}
 }
 
-// serveNodes has the nodes sent. If nobody else waits, the first leaves are taken for
-// requested, up to the peer's credit.
+// serveNodes has the nodes sent. If nobody else waits, or they are small, the first leaves are
+// taken for requested, up to the peer's credit.
 func (m *Machine) serveNodes(l *link) {
 	d, pushed, size := l.d, 0, 0
-	for m.alone(l.r) && pushed < len(d.leaves) && d.have.has(pushed) && size+d.sizes[pushed] <= l.open.Credit {
+	push := m.alone(l.r) || d.isSmall()
+	for push && pushed < len(d.leaves) && d.have.has(pushed) && size+d.sizes[pushed] <= l.open.Credit {
 		size += d.sizes[pushed]
 		l.queue = append(l.queue, pushed)
 		l.queued[pushed] = struct{}{}
@@ -174,6 +177,17 @@ func (m *Machine) serveNodes(l *link) {
 	p := m.reply(l, 0)
 	p.nodes = true
 	m.do(ServeNodes{Peer: l.r.id, Seq: p.seq, Channel: l.theirs.number, Root: d.root, From: l.open.From, Pushed: pushed})
+}
+
+// isSmall tells whether all leaves together need no slot.
+func (d *dag) isSmall() bool {
+	size := 0
+	for _, n := range d.sizes {
+		if size += n; size > slotFree {
+			return false
+		}
+	}
+	return true
 }
 
 // alone tells whether nobody but the peer has a channel open.
@@ -337,7 +351,7 @@ func (m *Machine) mayReply(r *remote, waiting int) bool {
 	if writing > r.server.beside || !r.near && !m.inPace() {
 		return false
 	}
-	return r.server.quick >= quickSize || m.exempt(r) || waiting == 1 && !m.othersServed(r) || m.lineReady()
+	return r.server.size <= slotFree || r.server.quick >= quickSize || m.exempt(r) || waiting == 1 && !m.othersServed(r) || m.lineReady()
 }
 
 // exempt tells whether a limit holds for others and not for the peer: it is not in their

@@ -482,3 +482,62 @@ func TestLimitIsSlow(t *testing.T) {
 		t.Errorf("asked %v", asked)
 	}
 }
+
+// TestSmallAtOnce: however many wait for a large file, and take nothing of it, a small one is
+// sent in answer to the Open.
+func TestSmallAtOnce(t *testing.T) {
+	m, now := swarm.New(swarm.Options{ServingSizeMax: 64 << 20}), time.Unix(0, 0)
+	index := func(first, n, size int) (i swarm.Index) {
+		for k := range n {
+			i.Leaves, i.Sizes = append(i.Leaves, cidOf(first+k)), append(i.Sizes, size)
+		}
+		i.Nodes = 1
+		return i
+	}
+	large, small := cidOf(1000), cidOf(1001)
+	var nodes []swarm.ServeNodes
+	var leaves []swarm.Serve
+	var step func(swarm.Event)
+	step = func(e swarm.Event) {
+		for _, a := range slices.Clone(m.Step(now, e)) {
+			switch a := a.(type) {
+			case swarm.ServeNodes:
+				nodes = append(nodes, a)
+				step(swarm.Served{Peer: a.Peer, Seq: a.Seq})
+			case swarm.Serve: // and nothing of it is taken
+				leaves = append(leaves, a)
+			}
+		}
+	}
+	open := func(p peer.ID, root cid.Cid) {
+		step(swarm.PeerUp{Peer: p, RTT: 50 * ms})
+		step(swarm.Frames{Peer: p, Frames: []frame.Frame{frame.Open{Channel: 1, Root: root, Nodes: true, Credit: 1 << 20}}})
+	}
+	for k := range 50 {
+		p := peer.ID(fmt.Sprint("large", k))
+		open(p, large)
+		if k == 0 {
+			step(swarm.Loaded{Root: large, Index: index(0, 100, 256<<10)})
+		}
+		step(swarm.Frames{Peer: p, Frames: []frame.Frame{frame.Request{Channel: 1, Ranges: []frame.Range{{First: 0, Count: 64}}}}})
+	}
+	for range 10 { // those who may ask, ask
+		now = now.Add(100 * ms)
+		step(swarm.Wake{})
+		for k := range 50 {
+			step(swarm.Frames{Peer: peer.ID(fmt.Sprint("large", k)), Frames: []frame.Frame{frame.Request{Channel: 1, Ranges: []frame.Range{{First: 0, Count: 64}}}}})
+		}
+	}
+	if len(leaves) == 0 {
+		t.Fatal("nobody is sent anything")
+	}
+	nodes, leaves = nil, nil
+	open("small", small)
+	step(swarm.Loaded{Root: small, Index: index(2000, 3, 10<<10)})
+	if len(nodes) != 1 || nodes[0].Pushed != 3 {
+		t.Fatalf("of the small one: %+v", nodes)
+	}
+	if len(leaves) != 1 || leaves[0].Peer != "small" || len(leaves[0].Numbers) != 3 {
+		t.Errorf("of its leaves: %+v", leaves)
+	}
+}

@@ -29,7 +29,7 @@ var flood = Scenario{
 	Params: []Param{
 		{"size", "65536", "bytes of the file that is wanted"},
 		{"bait", "16777216", "bytes of the file that the flood asks for"},
-		{"wants", "1000", "that a flooder writes in each message, but for one of blocks that nobody has"},
+		{"wants", "100", "that a flooder writes each second, but for one of blocks that nobody has; it opens a quarter as many DAGs"},
 		{"seconds", "10", "of flood before the file is asked for"},
 		connsParam, rttParam,
 	},
@@ -38,8 +38,6 @@ var flood = Scenario{
 
 const (
 	floodEvery = time.Second
-	// floodOpens is how many channels a flooder opens at a time.
-	floodOpens = 256
 	// wantsMax is how many wants a node keeps for a peer.
 	wantsMax = 1024
 )
@@ -190,10 +188,11 @@ func (f *flooder) message() *wire.Message {
 
 // opens asks about DAGs that nobody has, and for all of the bait.
 func (f *flooder) opens() (list []frame.Frame) {
-	first := uint32(f.next.Add(1)*floodOpens) % (frame.ChannelMax - floodOpens)
+	n := uint32(f.wants/4 + 1)
+	first := uint32(f.next.Add(1)*uint64(n)) % (frame.ChannelMax - n)
 	list = append(list, frame.Open{Channel: first + 1, Root: f.bait, Nodes: true, Credit: 1 << 29},
 		frame.Request{Channel: first + 1, Ranges: []frame.Range{{Count: 64}}})
-	for i := range uint32(floodOpens - 1) {
+	for i := range n - 1 {
 		list = append(list, frame.Open{Channel: first + 2 + i, Root: f.made(cid.DagProtobuf), Nodes: true})
 	}
 	return list
