@@ -161,6 +161,7 @@ func (g *Gossip) start(ctx context.Context, tasks *sync.WaitGroup) error {
 	g.life.Lock()
 	defer g.life.Unlock()
 	g.begin = g.starter(ctx, tasks)
+	tasks.Go(func() { g.reuniting(ctx) })
 	g.spawn = func(f func(context.Context)) { tasks.Go(func() { f(ctx) }) }
 	for _, t := range g.topics {
 		if err := t.attach(); err != nil {

@@ -24,8 +24,11 @@ type tally struct {
 
 	delivered, duplicate, rejected, undelivered, unsent atomic.Uint64
 
-	mu    sync.Mutex // guards peers
+	lost chan peer.ID // that were in a topic with this one; nobody waits for a reader
+
+	mu    sync.Mutex // guards the following
 	peers map[peer.ID]account
+	own   map[string]struct{} // topics of this peer
 }
 
 // account is what a peer makes this one remember.
@@ -44,7 +47,7 @@ var (
 )
 
 func newTally(prefix string) *tally {
-	return &tally{prefix: prefix, peers: make(map[peer.ID]account)}
+	return &tally{prefix: prefix, lost: make(chan peer.ID, lostMax), peers: make(map[peer.ID]account), own: make(map[string]struct{})}
 }
 
 // CanSubscribe holds for this peer and for others.
@@ -116,7 +119,30 @@ func (y *tally) OnNewOutboundStream(p peer.ID, _ protocol.ID) {
 func (y *tally) OnClosedOutboundStream(p peer.ID) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
+	for topic := range y.peers[p].topics {
+		if _, shared := y.own[topic]; shared {
+			select {
+			case y.lost <- p:
+			default:
+			}
+			break
+		}
+	}
 	delete(y.peers, p)
+}
+
+// Join notes a topic of this peer.
+func (y *tally) Join(topic string) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.own[topic] = struct{}{}
+}
+
+// Leave forgets it.
+func (y *tally) Leave(topic string) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	delete(y.own, topic)
 }
 
 // Graft begins a link.
@@ -152,8 +178,6 @@ func (y *tally) UndeliverableMessage(*pubsub.Message) { y.undelivered.Add(1) }
 
 // The rest of pubsub.RawTracer is not counted.
 
-func (y *tally) Join(string)                     {}
-func (y *tally) Leave(string)                    {}
 func (y *tally) ValidateMessage(*pubsub.Message) {}
 func (y *tally) ThrottlePeer(peer.ID)            {}
 func (y *tally) RecvRPC(*pubsub.RPC)             {}

@@ -1,11 +1,16 @@
 package node_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/crypto"
 
 	"github.com/p2pnode/p2pnode/crdt"
 	"github.com/p2pnode/p2pnode/crdt/commit"
@@ -191,4 +196,20 @@ func BenchmarkDocLoad(b *testing.B) {
 			}
 		}
 	})
+}
+
+// TestDocsIdentity: a node that is given an identity edits with that key.
+func TestDocsIdentity(t *testing.T) {
+	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := key.GetPublic().Raw()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := online(t, node.Options{Libp2p: []libp2p.Option{libp2p.Identity(key)}})
+	if a := docs(t, n).Author(); !bytes.Equal(a[:], raw) {
+		t.Errorf("it edits as %s, and is known as %x", a, raw)
+	}
 }

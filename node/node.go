@@ -220,6 +220,10 @@ func (n *Node) openNetwork(ctx context.Context, key crypto.PrivKey, o Options) e
 	if err := o.Limits.Check(); err != nil {
 		return fmt.Errorf("open exchange: %w", err)
 	}
+	// The host may have an identity of its own: who edits is whom peers know.
+	if own := n.host.Peerstore().PrivKey(n.id); own != nil {
+		key = own
+	}
 	if err := n.openDocs(ctx, key, o); err != nil {
 		return err
 	}

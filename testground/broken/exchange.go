@@ -53,7 +53,7 @@ func wantBugs() []Bug {
 		}),
 		mixed(Bug{
 			Name: "old-wantlist", Doc: "a peer that comes back does not say that its wantlist is a new one",
-			Seed: 2, Tries: 4,
+			Seed: 8, Tries: 16,
 			Edits: []Edit{{
 				"exchange/swap/remote.go",
 				"\tif s.Full {\n\t\tr.greeted, r.unsure = true, false\n\t\tm.outboxAll(r)\n\t}\n",

@@ -71,7 +71,7 @@ var (
 
 // All lists the scenarios.
 func All() []Scenario {
-	return []Scenario{bootstrap, churn, fetchDAG, flashCrowd, flood, freeRide, gossip, idle, joiners, liars, mixedFaults, nat, partition, region, restart, slow}
+	return []Scenario{bootstrap, churn, editors, fetchDAG, flashCrowd, flood, freeRide, gossip, idle, joiners, liars, mixedFaults, nat, partition, region, restart, slow}
 }
 
 // Find returns the scenario of that name, or an error that names the nearest.
