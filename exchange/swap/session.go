@@ -1,6 +1,7 @@
 package swap
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -37,8 +38,8 @@ type session struct {
 	id      uint64
 	root    cid.Cid // who has it probably has the rest
 	wants   map[*want]struct{}
-	retry   []*want // to be asked for again: before all others
-	ready   []*want // to be asked for, oldest first
+	retry   []*want // to be asked for again
+	ready   []*want // to be asked for, oldest first, but for the urgent one
 	members []*member
 	sizes   map[uint64]int // estimated block size in bytes by codec
 	hunting int
@@ -188,10 +189,7 @@ func (w *want) estimate() int {
 
 // fill assigns what is ready, as far as windows allow.
 func (m *Machine) fill(s *session) {
-	if len(s.retry) > 0 {
-		s.ready = append(slices.Clone(s.retry), s.ready...)
-		s.retry = nil
-	}
+	s.takeIn()
 	kept, passed := 0, 0
 	i := 0
 	for ; i < len(s.ready) && passed < lookAheadMax; i++ {
@@ -218,6 +216,36 @@ func (m *Machine) fill(s *session) {
 	if len(s.ready) == 0 {
 		m.rescue(s)
 	}
+}
+
+// takeIn puts what is to be asked for again among what is ready, by age: a reader needs the
+// oldest first, and others come when it has that, or is told that it will not have it.
+func (s *session) takeIn() {
+	if len(s.retry) == 0 {
+		return
+	}
+	slices.SortStableFunc(s.retry, s.order)
+	merged, rest := make([]*want, 0, len(s.retry)+len(s.ready)), s.ready
+	for _, w := range s.retry {
+		for len(rest) > 0 && s.order(rest[0], w) < 0 {
+			merged, rest = append(merged, rest[0]), rest[1:]
+		}
+		merged = append(merged, w)
+	}
+	s.ready, s.retry = append(merged, rest...), nil
+}
+
+// order is that in which wants are asked for.
+func (s *session) order(a, b *want) int {
+	switch {
+	case a == b:
+		return 0
+	case a == s.urgent:
+		return -1
+	case b == s.urgent:
+		return 1
+	}
+	return cmp.Compare(a.seq, b.seq)
 }
 
 // sated tells whether the limit has no room for more of the session from peers that are not

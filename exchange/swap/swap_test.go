@@ -203,6 +203,58 @@ func TestHurry(t *testing.T) {
 	}
 }
 
+// TestOldestFirst: of what a peer says bit by bit that it has it not, that is given up first
+// which was wanted first, in whatever order the peer says so.
+func TestOldestFirst(t *testing.T) {
+	s := newSim(t, 11)
+	lacks, part := s.blocks(400, 1000), s.node(0, mbps, false)
+	has := s.blocks(60, 1000, part)
+	m, now := swap.New(swap.Options{Search: true}), time.Unix(1e9, 0)
+	var gone []cid.Cid
+	type find struct {
+		cid cid.Cid
+		end time.Time
+	}
+	var finds []find
+	step := func(e swap.Event) {
+		for _, a := range slices.Clone(m.Step(now, e)) {
+			switch a := a.(type) {
+			case swap.Fail:
+				gone = append(gone, a.Cid)
+			case swap.Find:
+				finds = append(finds, find{a.Cid, now.Add(10 * time.Second)})
+			case swap.Send:
+				m.Step(now, swap.Sent{Peer: a.Peer})
+			}
+		}
+	}
+	step(swap.PeerUp{Peer: part.id})
+	step(swap.Want{Session: 1, Cids: has})
+	for _, c := range has {
+		now = now.Add(ms)
+		step(swap.Received{Peer: part.id, Blocks: []block.Block{part.has[c]}})
+	}
+	step(swap.Want{Session: 1, Cids: lacks})
+	for half := range slices.Chunk(lacks, 200) {
+		now = now.Add(50 * ms)
+		no := slices.Clone(half)
+		slices.Reverse(no)
+		step(swap.Received{Peer: part.id, DontHaves: no})
+	}
+	for end := now.Add(10 * time.Minute); len(gone) < len(lacks) && now.Before(end); {
+		now = now.Add(100 * ms)
+		step(swap.Wake{})
+		for len(finds) > 0 && !now.Before(finds[0].end) {
+			c := finds[0].cid
+			finds = finds[1:]
+			step(swap.Found{Cid: c})
+		}
+	}
+	if at := slices.Index(gone, lacks[0]); len(gone) != len(lacks) || at < 0 || at > 64 {
+		t.Errorf("%d are given up, the oldest as number %d", len(gone), at)
+	}
+}
+
 func TestProvidersAreDialed(t *testing.T) {
 	s := newSim(t, 4)
 	get := s.node(50*ms, 100*mbps, true)
