@@ -145,9 +145,13 @@ func (d *Doc) step(c *change) error {
 	d.mu.Lock()
 	c.group, s.group = s.group, nil
 	err = c.apply(s.core, d.replica.o.Key)
+	all := c.all()
+	if err == nil && s.saved.long(s.tip.size+sizeOf(all)) {
+		c.snapshot, err = s.core.Snapshot() // before others make edits
+	}
 	d.mu.Unlock()
 	t := s.tip
-	if all := c.all(); err == nil && len(all) > 0 {
+	if err == nil && len(all) > 0 {
 		t, err = d.replica.store.append(ctx, d.id, t, all, c.heads)
 	}
 	if err != nil {
@@ -155,6 +159,9 @@ func (d *Doc) step(c *change) error {
 		return err
 	}
 	d.done(ctx, s, t, c)
+	if c.snapshot != nil {
+		d.keep(ctx, s, t, c.snapshot)
+	}
 	return nil
 }
 
@@ -168,6 +175,8 @@ type change struct {
 	own    []block.Block // what was committed here
 	report crdt.Report
 	heads  []crdt.Head // in the end
+	// snapshot is the state in the end, or nil if it need not be written.
+	snapshot []byte
 }
 
 // apply makes the change in memory.

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -50,6 +51,7 @@ func (t turn) release() { <-t }
 type state struct {
 	core  *crdt.Doc
 	tip   tip    // of the log on disk
+	saved saved  // the snapshot on disk; of who has the turn
 	group *group // edits that are not sealed, or nil
 }
 
@@ -125,7 +127,7 @@ func (d *Doc) load(ctx context.Context) (*state, error) {
 	if s != nil {
 		return s, nil
 	}
-	s, err := d.replay(ctx)
+	s, err := d.open(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("load document %s: %w", d.id, err)
 	}
@@ -158,37 +160,25 @@ func (d *Doc) weigh(size int64) {
 // stateSize is about what an empty document takes in memory, in bytes.
 const stateSize = 16 << 10
 
-// replay computes the state from the log, mark by mark.
-func (d *Doc) replay(ctx context.Context) (*state, error) {
-	store := d.replica.store
-	t, err := store.tip(ctx, d.id)
+// open computes the state from what is on disk: from the snapshot and the tail of the log, or,
+// if the snapshot is of no use, from all of the log.
+func (d *Doc) open(ctx context.Context) (*state, error) {
+	t, err := d.replica.store.tip(ctx, d.id)
 	if err != nil {
 		return nil, err
 	}
-	s := &state{core: crdt.New(d.id, d.replica.author, shelf{store}), tip: t}
-	if t.count == 0 {
-		return s, nil
-	}
-	marks, err := store.marks(ctx, d.id, t)
-	if err != nil {
-		return nil, err
-	}
-	first := uint64(0)
-	for _, m := range marks {
-		var blocks []block.Block
-		err := store.log(ctx, d.id, first, m.count, func(b block.Block) error { blocks = append(blocks, b); return nil })
-		if err != nil {
-			return nil, err
+	if t.count > 0 {
+		s, err := d.restore(ctx, t)
+		if err == nil {
+			return s, nil
 		}
-		if _, err := s.core.Apply(blocks, m.heads); err != nil {
-			return nil, err
+		if !errors.Is(err, errNoSnapshot) {
+			d.replica.counts.ignored.Add(1)
+			d.replica.log.Warn("snapshot of document is ignored", "doc", d.id, "err", err)
 		}
-		if got := uint64(s.core.Len()); got != m.count {
-			return nil, fmt.Errorf("%d of %d commits can be applied: %w", got, m.count, ErrDamaged)
-		}
-		first = m.count
 	}
-	return s, nil
+	s := &state{core: crdt.New(d.id, d.replica.author, shelf{d.replica.store}), tip: t}
+	return s, d.follow(ctx, s, 0)
 }
 
 // shelf finds the blocks of a document for a crdt.Doc.
@@ -204,6 +194,7 @@ func (d *Doc) putAway() {
 	default:
 		return
 	}
+	d.rest(context.Background()) // the store's own limits end it
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.state == nil || d.state.group == nil {

@@ -194,6 +194,11 @@ func (r *Replica) Close() error {
 	}
 	r.mu.Unlock()
 	r.tasks.Wait()
+	for _, d := range r.Docs() {
+		d.turn <- struct{}{} // whoever reads gives it back soon
+		d.rest(context.Background())
+		d.turn.release()
+	}
 	return nil
 }
 

@@ -220,7 +220,7 @@ func (d *Doc) lacks(ctx context.Context, ids []commit.ID) (bool, error) {
 type counts struct {
 	announced, heard, forged      atomic.Uint64
 	pulled, failed, served, bytes atomic.Uint64
-	rejected, forks               atomic.Uint64
+	rejected, forks, ignored      atomic.Uint64
 }
 
 // Stats is a moment of a replica's life; the counts begin with Open.
@@ -236,6 +236,7 @@ type Stats struct {
 	BytesIn    uint64 `json:"bytes_in"`    // pulled
 	Rejected   uint64 `json:"rejected"`    // commits that break a rule
 	Forks      uint64 `json:"forks"`       // commits by authors who have two histories
+	Ignored    uint64 `json:"ignored"`     // snapshots that were damaged, so that the log was applied
 }
 
 // Stats can be called at any time.
@@ -244,7 +245,7 @@ func (r *Replica) Stats() Stats {
 	s := Stats{
 		Announced: c.announced.Load(), Heard: c.heard.Load(), Forged: c.forged.Load(),
 		Pulled: c.pulled.Load(), Failed: c.failed.Load(), Served: c.served.Load(), BytesIn: c.bytes.Load(),
-		Rejected: c.rejected.Load(), Forks: c.forks.Load(),
+		Rejected: c.rejected.Load(), Forks: c.forks.Load(), Ignored: c.ignored.Load(),
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -24,6 +24,8 @@ import (
 //	/crdt/marks/<doc>/<number>      → tip
 //	/crdt/commits/<commit>          → doc (32 bytes), number (8, big-endian)
 //	/crdt/tickets/<doc>/<hash>      → ticket
+//	/crdt/snapshots/<doc>           → record: how many parts, and the tip of which it is
+//	/crdt/snapshots/<doc>/<count>/<part> → part of the bytes
 //
 // doc, commit and hash are CIDs or hex; the page is a commit's number in the log without its
 // last eight bits, and the entry these bits; all three in hex digits.
@@ -37,12 +39,17 @@ import (
 // Marks are tips as they were when the log would have grown by markSize: from one to the next,
 // commits can be proven, and so read or sent, by themselves. There is at most markSize between
 // two, or what was appended at once.
+//
+// A snapshot has parts under the number of commits in it, which may take several batches; the
+// last of them writes the record, and removes the parts of the one before. So the record is
+// always that of a whole snapshot. Its tip is one that the log had then.
 const (
-	docsPrefix    = "/crdt/docs"
-	tipsPrefix    = "/crdt/tips"
-	logPrefix     = "/crdt/log"
-	marksPrefix   = "/crdt/marks"
-	commitsPrefix = "/crdt/commits"
+	docsPrefix      = "/crdt/docs"
+	tipsPrefix      = "/crdt/tips"
+	logPrefix       = "/crdt/log"
+	marksPrefix     = "/crdt/marks"
+	commitsPrefix   = "/crdt/commits"
+	snapshotsPrefix = "/crdt/snapshots"
 )
 
 const (
