@@ -53,12 +53,12 @@ var arrows = map[string][]string{
 	"dht":                   {"dht/keyspace"},
 	"exchange":              {"block", "blockstore", "exchange/wire", "exchange/frame", "exchange/flow", "exchange/skeleton", "exchange/swap", "exchange/swarm"},
 	"gossip":                {},
-	"crdt/replica":          {"block", "crdt", "crdt/commit", "crdt/wire"},
+	"crdt/replica":          {"block", "crdt", "crdt/archive", "crdt/commit", "crdt/wire"},
 
 	"node": {"block", "blockstore", "blockstore/disk", "blockstore/disk/badgerdb", "unixfs", "unixfs/build", "unixfs/codec", "exchange", "dht", "gossip", "crdt/replica"},
 
 	"gateway":     {"block"},
-	"control":     {"node", "block", "unixfs", "unixfs/build", "unixfs/codec", "exchange", "blockstore/disk", "blockstore/disk/badgerdb", "crdt", "crdt/commit", "crdt/replica"}, // names the errors of all
+	"control":     {"node", "block", "unixfs", "unixfs/build", "unixfs/codec", "exchange", "blockstore/disk", "blockstore/disk/badgerdb", "crdt", "crdt/archive", "crdt/commit", "crdt/replica"}, // names the errors of all
 	"cmd/p2pnode": {"node", "gateway", "control", "block", "unixfs", "directio"},
 
 	"examples/bank":      {"node", "crdt", "crdt/commit", "crdt/replica"},

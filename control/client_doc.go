@@ -42,6 +42,27 @@ func (c *Client) GetDoc(ctx context.Context, at DocPath) (json.RawMessage, error
 	return v.Value, err
 }
 
+// DocAt tells what was somewhere as of the version of these commits, as JSON.
+func (c *Client) DocAt(ctx context.Context, at DocPath, heads ...string) (json.RawMessage, error) {
+	q := at.query()
+	q["head"] = heads
+	v, err := get[struct{ Value json.RawMessage }](ctx, c, "doc/at", q)
+	return v.Value, err
+}
+
+// ExportDoc returns a document with all its history as CARv1.
+func (c *Client) ExportDoc(ctx context.Context, doc string) (*Data, error) {
+	return c.data(ctx, "doc/export", url.Values{"doc": {doc}})
+}
+
+// ImportDoc keeps a document that was exported, under a name or "". If it is here already, what
+// is lacking is added to it.
+func (c *Client) ImportDoc(ctx context.Context, archive io.Reader, name string) (Doc, error) {
+	var d Doc
+	err := c.upload(ctx, "doc/import", url.Values{"name": {name}}, readerBody(archive), "application/vnd.ipld.car", nil, &d)
+	return d, err
+}
+
 // SetDoc sets a register to a JSON value that is no array and no object.
 func (c *Client) SetDoc(ctx context.Context, at DocPath, value string) (Edited, error) {
 	q := at.query()

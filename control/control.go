@@ -103,6 +103,7 @@ func New(n *node.Node, o Options) http.Handler {
 	events("POST /api/v1/doc/create", s.docCreate)
 	events("POST /api/v1/doc/open", s.docOpen)
 	events("GET /api/v1/doc/get", s.docGet)
+	events("GET /api/v1/doc/at", s.docAt)
 	events("POST /api/v1/doc/set", s.docSet)
 	events("POST /api/v1/doc/rm", s.docRemove)
 	events("GET /api/v1/doc/watch", s.docWatch)
@@ -111,10 +112,12 @@ func New(n *node.Node, o Options) http.Handler {
 	events("GET /api/v1/doc/members", s.docMembers)
 	events("POST /api/v1/doc/grant", s.docGrant)
 	mux.HandleFunc("POST /api/v1/doc/text", s.upload(s.docText))
+	mux.HandleFunc("POST /api/v1/doc/import", s.upload(s.docImport))
 	mux.HandleFunc("POST /api/v1/add", s.upload(s.add))
 	mux.HandleFunc("POST /api/v1/car/import", s.upload(s.carImport))
 	mux.HandleFunc("GET /api/v1/get", s.data(s.get))
 	mux.HandleFunc("GET /api/v1/cat", s.data(s.cat))
+	mux.HandleFunc("GET /api/v1/doc/export", s.data(s.docExport))
 	mux.HandleFunc("GET /api/v1/car/export", s.data(s.carExport))
 	return &guard{token: o.Token, inner: mux}
 }

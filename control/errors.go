@@ -10,6 +10,7 @@ import (
 	"github.com/p2pnode/p2pnode/blockstore/disk"
 	"github.com/p2pnode/p2pnode/blockstore/disk/badgerdb"
 	"github.com/p2pnode/p2pnode/crdt"
+	"github.com/p2pnode/p2pnode/crdt/archive"
 	"github.com/p2pnode/p2pnode/crdt/replica"
 	"github.com/p2pnode/p2pnode/exchange"
 	"github.com/p2pnode/p2pnode/node"
@@ -85,6 +86,8 @@ func classes() []class {
 		{CodeNoRepo, "run p2pnode init, or name another repo with --repo", false, is(node.ErrNoRepo)},
 		{CodeFull, "free some space; p2pnode gc removes what is not pinned", true, is(disk.ErrFull, syscall.ENOSPC)},
 		{CodeGeneral, "the repo is on a read-only file system: it can be read, and nothing else", false, is(node.ErrReadOnly)},
+		{CodeCorrupt, "it is no archive as p2pnode doc export writes it, or not all of it", false, is(archive.ErrMalformed, archive.ErrIncomplete)},
+		{CodeUsage, "", false, is(archive.ErrLimit)},
 		{CodeCorrupt, "run p2pnode verify; damaged blocks are fetched again when a peer has them", false, corrupt},
 		{CodeCorrupt, "", false, as[*codec.FormatError]},
 		{CodeCorrupt, "", false, is(node.ErrCAR)},
@@ -96,6 +99,7 @@ func classes() []class {
 		{CodeNotFound, "", false, as[*unixfs.NotDirError]},
 		{CodeNotFound, "p2pnode pin ls lists what is pinned", false, is(node.ErrNotPinned)},
 		{CodeNotFound, "connect to a peer that has it: p2pnode peers connect MULTIADDR", true, is(block.ErrNotFound)},
+		{CodeNotFound, "p2pnode doc log lists the commits of a document that are here", false, is(crdt.ErrMissing)},
 		{CodeNotFound, "p2pnode doc ls lists the documents", false, is(replica.ErrUnknown)},
 		{CodeUnreachable, "start one with p2pnode daemon", true, is(node.ErrOffline, replica.ErrOffline)},
 		{CodeAuth, "p2pnode doc writers NAME lists who may", false, is(crdt.ErrRole)},

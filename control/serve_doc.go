@@ -46,6 +46,7 @@ type Delta struct {
 
 // Entry is a commit of a document.
 type Entry struct {
+	ID      string    `json:"id"`
 	Gen     uint64    `json:"gen"`
 	Author  string    `json:"author"`
 	Time    time.Time `json:"time"` // by the author's clock
@@ -338,7 +339,11 @@ func (s *server) docLog(ctx context.Context, p *params, out *stream) (any, error
 		if err != nil {
 			return nil, err
 		}
-		e := Entry{Gen: c.Gen, Author: c.Author.String(), Time: time.UnixMilli(int64(c.Wall)).UTC(), Parents: []string{}, Size: len(c.Ops)}
+		b, err := c.Encode()
+		if err != nil {
+			return nil, err
+		}
+		e := Entry{ID: b.Cid().String(), Gen: c.Gen, Author: c.Author.String(), Time: time.UnixMilli(int64(c.Wall)).UTC(), Parents: []string{}, Size: len(c.Ops)}
 		for _, x := range c.Parents {
 			e.Parents = append(e.Parents, x.ID.String())
 		}

@@ -14,8 +14,9 @@ import (
 
 func docCommand(a *app) *cobra.Command {
 	return group("doc", "Documents that many people edit, and that merge",
-		docCreateCommand(a), docOpenCommand(a), docLsCommand(a), docGetCommand(a), docSetCommand(a), docRmCommand(a), docEditCommand(a),
-		docWatchCommand(a), docLogCommand(a), docShareCommand(a), docWritersCommand(a))
+		docCreateCommand(a), docOpenCommand(a), docLsCommand(a), docGetCommand(a), docAtCommand(a), docSetCommand(a), docRmCommand(a), docEditCommand(a),
+		docWatchCommand(a), docLogCommand(a), docShareCommand(a), docWritersCommand(a),
+		docExportCommand(a), docImportCommand(a))
 }
 
 // docAt makes a command about one document, whose first argument is its name or ID.
@@ -83,18 +84,23 @@ func docGetCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.result(control.Value{Value: v}, func() error {
-				var text string
-				if json.Unmarshal(v, &text) != nil {
-					text = string(v)
-				}
-				if !strings.HasSuffix(text, "\n") {
-					text += "\n"
-				}
-				_, err := io.WriteString(a.stdout, text)
-				return err
-			})
+			return a.value(v)
 		})
+}
+
+// value prints what is in a document.
+func (a *app) value(v json.RawMessage) error {
+	return a.result(control.Value{Value: v}, func() error {
+		var text string
+		if json.Unmarshal(v, &text) != nil {
+			text = string(v)
+		}
+		if !strings.HasSuffix(text, "\n") {
+			text += "\n"
+		}
+		_, err := io.WriteString(a.stdout, text)
+		return err
+	})
 }
 
 // edited prints the commit of an edit.
@@ -173,11 +179,11 @@ func deltaFields(d control.Delta) []string {
 }
 
 func docLogCommand(a *app) *cobra.Command {
-	return a.docAt("log NAME", "List commits: gen, time by the author's clock, author, bytes", cobra.ExactArgs(1),
+	return a.docAt("log NAME", "List commits: gen, time by the author's clock, author, bytes, ID", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, b *backend, args []string) error {
 			for e, err := range b.DocLog(cmd.Context(), args[0]) {
 				if err == nil {
-					err = a.item(e, strconv.FormatUint(e.Gen, 10), e.Time.Format(time.RFC3339), e.Author, strconv.Itoa(e.Size))
+					err = a.item(e, strconv.FormatUint(e.Gen, 10), e.Time.Format(time.RFC3339), e.Author, strconv.Itoa(e.Size), e.ID)
 				}
 				if err != nil {
 					return err

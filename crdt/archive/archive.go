@@ -103,18 +103,18 @@ func Read(r io.Reader) (*Archive, error) {
 	in := bufio.NewReader(r)
 	header, err := frame(in, len(headerFront)+cidSize+len(headerBack))
 	if err != nil {
-		return nil, fmt.Errorf("import: header: %w", err)
+		return nil, fmt.Errorf("import: header: %w", ended(err))
 	}
 	b, err := next(in)
 	if err != nil {
-		return nil, fmt.Errorf("import: heads: %w", err)
+		return nil, fmt.Errorf("import: heads: %w", ended(err))
 	}
 	if string(header) != headerFront+b.Cid().KeyString()+headerBack {
 		return nil, fmt.Errorf("import: not a CAR of which the one root comes first: %w", ErrMalformed)
 	}
 	root, err := commit.DecodeHeads(b)
 	if err != nil {
-		return nil, fmt.Errorf("import: %w", err)
+		return nil, fmt.Errorf("import: %w: %w", ErrMalformed, err)
 	}
 	a := &Archive{Doc: root.Doc}
 	for _, h := range root.Heads {
@@ -135,6 +135,14 @@ func Read(r io.Reader) (*Archive, error) {
 	}
 }
 
+// ended is what it means that the stream ends before anything is there.
+func ended(err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("the stream ends: %w", ErrMalformed)
+	}
+	return err
+}
+
 // next reads a block. At the end of the stream it returns io.EOF.
 func next(in *bufio.Reader) (block.Block, error) {
 	data, err := frame(in, cidSize+blockMax)
@@ -145,7 +153,11 @@ func next(in *bufio.Reader) (block.Block, error) {
 	if err != nil {
 		return block.Block{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	return block.Verify(c, data[n:])
+	b, err := block.Verify(c, data[n:])
+	if err != nil {
+		return block.Block{}, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return b, nil
 }
 
 // frame reads bytes with their length before them.

@@ -170,6 +170,10 @@ type change struct {
 	blocks []block.Block // of others
 	signed []crdt.Head
 	merge  bool // whether heads must become fewer
+	// inverse makes edits, or is nil. That it cannot, refused tells; else id is their commit.
+	inverse func(*crdt.Doc) error
+	refused error
+	id      commit.ID
 
 	group  *group        // edits that are sealed, or nil
 	own    []block.Block // what was committed here
@@ -204,6 +208,15 @@ func (c *change) apply(core *crdt.Doc, key ed25519.PrivateKey) (err error) {
 			break
 		}
 		c.own = append(c.own, b)
+	}
+	if c.inverse != nil {
+		if c.refused = c.inverse(core); c.refused == nil {
+			b, head, err := core.Seal(key, now)
+			if err != nil {
+				return err
+			}
+			c.own, c.id = append(c.own, b), head.ID
+		}
 	}
 	c.heads, err = core.Heads()
 	return err

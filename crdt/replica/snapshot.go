@@ -29,7 +29,7 @@ const (
 	// restCountMin is how many commits a tail must have for a snapshot when the document is put
 	// away, and restFactor how many times its bytes must be those of the snapshot.
 	restCountMin = 64
-	restFactor   = 4
+	restFactor   = 16
 )
 
 // saved is what the snapshot on disk is of; the zero value if there is none.

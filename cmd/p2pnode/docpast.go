@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/p2pnode/p2pnode/control"
+)
+
+func docAtCommand(a *app) *cobra.Command {
+	return a.docAt("at NAME HEAD… [/PATH]", "Print what was in a document as of a version, given by its newest commits", cobra.MinimumNArgs(2),
+		func(cmd *cobra.Command, b *backend, args []string) error {
+			at, heads := control.DocPath{Doc: args[0]}, args[1:]
+			if last := len(heads) - 1; strings.HasPrefix(heads[last], "/") {
+				at.Path, heads = heads[last], heads[:last]
+			}
+			v, err := b.DocAt(cmd.Context(), at, heads...)
+			if err != nil {
+				return err
+			}
+			return a.value(v)
+		})
+}
+
+func docExportCommand(a *app) *cobra.Command {
+	return a.docAt("export NAME FILE", "Write a document with all its history to a file (CAR); - is standard output", cobra.ExactArgs(2),
+		func(cmd *cobra.Command, b *backend, args []string) error {
+			if args[1] != "-" {
+				return a.exportDoc(cmd.Context(), b, args[0], args[1])
+			}
+			if isTerminal(a.stdout) {
+				return usage("an archive is not for a terminal: redirect it to a file")
+			}
+			d, err := b.ExportDoc(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			defer d.Close()
+			return copyTo(a.stdout, d)
+		})
+}
+
+// exportDoc writes an archive under another name until all of it is there.
+func (a *app) exportDoc(ctx context.Context, b *backend, doc, name string) error {
+	d, err := b.ExportDoc(ctx, doc)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	part := name + ".part"
+	f, err := os.Create(part)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, d)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(part, name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(part))
+	}
+	return a.end()
+}
+
+func docImportCommand(a *app) *cobra.Command {
+	cmd := a.docAt("import FILE [NAME]", "Keep a document that was exported, and print its ID; - is standard input", cobra.RangeArgs(1, 2),
+		func(cmd *cobra.Command, b *backend, args []string) error {
+			in, name := a.stdin, ""
+			if len(args) > 1 {
+				name = args[1]
+			}
+			if args[0] != "-" {
+				f, err := os.Open(args[0])
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				in = f
+			}
+			d, err := b.ImportDoc(cmd.Context(), in, name)
+			if err != nil {
+				return err
+			}
+			return a.result(d, func() error { return a.println(d.ID) })
+		})
+	cmd.Long = "Keep a document that p2pnode doc export has written, and print its ID. If the document is here already,\n" +
+		"what it lacks is added to it. An archive that is damaged, or not whole, is refused."
+	return cmd
+}

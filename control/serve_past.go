@@ -1,0 +1,67 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/p2pnode/p2pnode/crdt/commit"
+	"github.com/p2pnode/p2pnode/crdt/replica"
+)
+
+// heads reads the IDs of commits.
+func (p *params) heads() (ids []commit.ID) {
+	for _, text := range p.query["head"] {
+		id, err := replica.ParseID(text)
+		if err != nil {
+			p.fail("head", fmt.Errorf("%q is not the CID of a commit", text))
+			return nil
+		}
+		ids = append(ids, id)
+	}
+	if len(ids) == 0 {
+		p.fail("head", errors.New("missing"))
+	}
+	return ids
+}
+
+// docAt answers with what was somewhere in a document as of a version.
+func (s *server) docAt(ctx context.Context, p *params, _ *stream) (any, error) {
+	path, heads := p.keys(), p.heads()
+	d, err := s.doc(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	past, err := d.At(ctx, heads...)
+	if err != nil {
+		return nil, err
+	}
+	v, ok := past.Get(path...)
+	if !ok {
+		return nil, &Error{Code: CodeNotFound, Message: fmt.Sprintf("nothing was at %s", Pointer(path))}
+	}
+	return Value{v}, nil
+}
+
+// docExport answers with a document and all its history as CARv1.
+func (s *server) docExport(ctx context.Context, p *params, w *dataWriter) error {
+	d, err := s.doc(ctx, p)
+	if err != nil {
+		return err
+	}
+	return d.Export(ctx, w)
+}
+
+// docImport keeps what docExport has sent.
+func (s *server) docImport(ctx context.Context, p *params, r *http.Request, _ *stream) (any, error) {
+	docs, err := s.node.Docs()
+	if err != nil {
+		return nil, err
+	}
+	d, err := docs.Import(ctx, r.Body, p.text("name"))
+	if err != nil {
+		return nil, err
+	}
+	return docOf(ctx, d)
+}
