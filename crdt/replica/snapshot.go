@@ -28,7 +28,7 @@ const (
 	tailSizeMin = 256 << 10
 	// restCountMin is how many commits a tail must have for a snapshot when the document is put
 	// away, and restFactor how many times its bytes must be those of the snapshot.
-	restCountMin = 64
+	restCountMin = 16
 	restFactor   = 16
 )
 

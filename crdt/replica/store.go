@@ -54,6 +54,8 @@ const (
 
 const (
 	pageBits = 8
+	// pageFew is up to how many commits of a page are read one by one, and not with all the page.
+	pageFew = 32
 	// batchSizeMax is how many bytes of commits go into one batch, if it is not a single one.
 	// Stores whose batches are transactions have limits of their own.
 	batchSizeMax = 256 << 10
@@ -256,31 +258,50 @@ func (s *store) marks(ctx context.Context, doc commit.ID, t tip) ([]tip, error) 
 // log yields the commits first to end-1 of a document's log.
 func (s *store) log(ctx context.Context, doc commit.ID, first, end uint64, yield func(block.Block) error) error {
 	for n := first; n < end; {
-		page, err := s.page(ctx, doc, n>>pageBits)
+		until := min(end, (n>>pageBits+1)<<pageBits)
+		page := s.page
+		if until-n <= pageFew {
+			page = s.entries
+		}
+		blocks, err := page(ctx, doc, n, until)
 		if err != nil {
 			return err
 		}
-		for ; n < end; n++ {
-			b, ok := page[n&(1<<pageBits-1)]
+		for ; n < until; n++ {
+			b, ok := blocks[n&(1<<pageBits-1)]
 			if !ok {
 				return fmt.Errorf("read commit %d of %s: it is missing: %w", n, doc, ErrDamaged)
 			}
 			if err := yield(b); err != nil {
 				return err
 			}
-			if (n+1)&(1<<pageBits-1) == 0 {
-				n++
-				break
-			}
 		}
 	}
 	return nil
 }
 
-// page reads a page of the log: blocks by their entry.
-func (s *store) page(ctx context.Context, doc commit.ID, page uint64) (map[uint64]block.Block, error) {
+// entries reads the commits first to end-1, of one page, one by one: blocks by their entry.
+func (s *store) entries(ctx context.Context, doc commit.ID, first, end uint64) (map[uint64]block.Block, error) {
 	blocks := make(map[uint64]block.Block)
-	for e, err := range ds.QueryIter(ctx, s.ds, query.Query{Prefix: pageKey(doc, page)}) {
+	for n := first; n < end; n++ {
+		data, err := s.ds.Get(ctx, entryKey(doc, n))
+		if errors.Is(err, ds.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read commit %d of %s: %w", n, doc, err)
+		}
+		if blocks[n&(1<<pageBits-1)], err = commit.Block(data); err != nil {
+			return nil, fmt.Errorf("read commit %d of %s: %w", n, doc, err)
+		}
+	}
+	return blocks, nil
+}
+
+// page reads all of the page that holds commit first.
+func (s *store) page(ctx context.Context, doc commit.ID, first, _ uint64) (map[uint64]block.Block, error) {
+	blocks := make(map[uint64]block.Block)
+	for e, err := range ds.QueryIter(ctx, s.ds, query.Query{Prefix: pageKey(doc, first>>pageBits)}) {
 		if err != nil {
 			return nil, fmt.Errorf("read log of %s: %w", doc, err)
 		}
