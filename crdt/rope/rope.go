@@ -44,15 +44,14 @@ func (s *size) add(t size, sign int) {
 
 // measure is the size of text.
 func measure(text []byte) size {
-	s := size{Bytes: len(text)}
-	for i := 0; i < len(text); {
-		n := 1
-		if text[i] >= utf8.RuneSelf {
-			_, n = utf8.DecodeRune(text[i:])
+	runes := utf8.RuneCount(text)
+	s := size{Runes: runes, Bytes: len(text), UTF16: runes}
+	if runes < len(text) {
+		for _, b := range text {
+			if b >= 0xf0 { // it begins a code point of four bytes, which are two units of UTF-16
+				s[UTF16]++
+			}
 		}
-		s[Runes]++
-		s[UTF16] += 1 + n/4
-		i += n
 	}
 	return s
 }

@@ -193,7 +193,8 @@ func (s *Sequence) readLengths(r *pack.Reader, g *causal.Graph) {
 				return
 			}
 			run.length = int32(length)
-			p := s.log.cut(i, at, end)
+			// It is the whole run, or its beginning.
+			p := piece{kind: run.kind, at: at, pos: int(run.pos), n: min(s.log.end(i), end) - at}
 			at += p.n
 			if p = p.within(length); p.kind == Insert {
 				length += p.n
