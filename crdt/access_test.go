@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/p2pnode/p2pnode/block"
@@ -230,4 +231,56 @@ func TestWaitingIsBounded(t *testing.T) {
 	r[1].edit(func(tx *crdt.Tx) { tx.Set("k", 1) })
 	r[0].pull(r[1])
 	want(t, r[0], `{"k":1}`)
+}
+
+// A report names a bounded number of missing commits, and room for what has waited is given back.
+func TestWaitingShrinks(t *testing.T) {
+	r := group(t, 1)[0]
+	var junk []block.Block
+	bad, _ := forge(t, r.ID(), key(7), commit.Commit{Gen: 2, Parents: []commit.Parent{{ID: r.ID()}}, Ops: []byte{1}})
+	badID, _ := commit.IDOf(bad.Cid())
+	for i := range 3 * crdt.MissingMax {
+		parents := []commit.Parent{{ID: badID}, {ID: commit.ID{byte(i), byte(i >> 8), 1}}}
+		slices.SortFunc(parents, func(a, b commit.Parent) int { return a.ID.Compare(b.ID) })
+		b, _ := forge(t, r.ID(), key(7), commit.Commit{Gen: 3, Parents: parents})
+		junk = append(junk, b)
+	}
+	report := r.receive(junk)
+	if len(report.Missing) != crdt.MissingMax || !slices.IsSortedFunc(report.Missing, commit.ID.Compare) {
+		t.Errorf("%d commits are named", len(report.Missing))
+	}
+	_, room := r.Room()
+	_, head := forge(t, r.ID(), key(7), commit.Commit{Gen: 2, Parents: []commit.Parent{{ID: r.ID()}}, Ops: []byte{1}})
+	report = r.receive([]block.Block{bad}, head)
+	if waits, left := r.Room(); waits != 0 || left >= room || len(report.Rejected) != 1+len(junk) {
+		t.Errorf("%d wait, in room for %d; it was %d", waits, left, room)
+	}
+	if report = r.receive(nil); len(report.Missing) != 0 {
+		t.Errorf("missing %v", report.Missing)
+	}
+}
+
+// BenchmarkUnproven is a long chain of commits for which only one vouches that turns out to be
+// invalid.
+func BenchmarkUnproven(b *testing.B) {
+	for _, n := range []int{500, 4000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			r := group(b, 2)
+			var head crdt.Head
+			for range n {
+				head = r[0].edit(func(tx *crdt.Tx) { tx.Counter("n").Add(1) })
+			}
+			bad, badHead := forge(b, r[0].ID(), key(1), commit.Commit{Gen: 1 << 20, Parents: []commit.Parent{{ID: head.ID}}})
+			list := []block.Block{bad}
+			list = append(list, r[0].order[len(r[0].order)-n:]...)
+			for b.Loop() {
+				late := join(b, key(9), r[0].ID())
+				late.pull(r[1])
+				if report := late.receive(list, badHead); len(report.Applied) != 0 || len(report.Rejected) != 1 {
+					b.Fatalf("%d applied, %d rejected", len(report.Applied), len(report.Rejected))
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/commit")
+		})
+	}
 }

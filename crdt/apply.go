@@ -13,7 +13,7 @@ import (
 type Report struct {
 	Applied  []block.Block // parents before children
 	Rejected []Rejection
-	Missing  []commit.ID // parents of waiting commits, which are not here
+	Missing  []commit.ID // parents of waiting commits, which are not here; up to MissingMax
 	Void     []commit.ID // commits that were applied before and have no effect any more
 	Forks    []Fork
 }
@@ -263,33 +263,39 @@ func (a *applying) finish() error {
 // unproven are the newest commits that only such vouch for as turned out to be invalid. They
 // have to wait for others.
 func (d *Doc) unproven() map[commit.ID]bool {
+	g := &d.history.graph
 	list := make(map[commit.ID]bool)
-	heads := slices.Clone(d.history.graph.Heads())
-	for len(heads) > 0 {
+	proven := func(n int) bool { return d.signed[d.history.ids[n]] != nil }
+	if !slices.ContainsFunc(g.Heads(), func(n int) bool { return !proven(n) }) {
+		return list
+	}
+	children := make(map[int]int) // that begin a chain and are not on the list
+	for _, parents := range g.Runs() {
+		for _, p := range parents {
+			children[int(p)]++
+		}
+	}
+	var parents []int
+	for heads := slices.Clone(g.Heads()); len(heads) > 0; {
 		n := heads[len(heads)-1]
 		heads = heads[:len(heads)-1]
-		id := d.history.ids[n]
-		if d.signed[id] != nil || list[id] {
+		if proven(n) {
 			continue
 		}
-		list[id] = true
-		for _, p := range d.history.graph.Parents(nil, n) {
-			if d.childless(p, list) {
+		list[d.history.ids[n]] = true
+		parents = g.Parents(parents[:0], n)
+		for _, p := range parents {
+			if !g.Chain(p, n) {
+				children[p]--
+			}
+			// The next in its chain is on the list, or there is none.
+			last := p+1 == g.Len() || !g.Chain(p, p+1) || list[d.history.ids[p+1]]
+			if last && children[p] == 0 {
 				heads = append(heads, p)
 			}
 		}
 	}
 	return list
-}
-
-// childless tells whether all children of commit p are on the list.
-func (d *Doc) childless(p int, list map[commit.ID]bool) bool {
-	for n := p + 1; n < d.history.graph.Len(); n++ {
-		if !list[d.history.ids[n]] && slices.Contains(d.history.graph.Parents(nil, n), p) {
-			return false
-		}
-	}
-	return true
 }
 
 // forget drops the signatures of commits that are not heads any more.

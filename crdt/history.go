@@ -22,9 +22,10 @@ type history struct {
 	authors []commit.Author
 	known   map[commit.Author]int32
 	grants  map[commit.Author][]grant
-	removed []grant       // those after which the author may not write
-	undos   map[int][]int // what commits undo, all by the author of the commit
-	skipped []int         // commits without effect in the end
+	roles   map[commit.Author]commit.Role // now, of authors with grants, as far as they were asked for
+	removed []grant                       // those after which the author may not write
+	undos   map[int][]int                 // what commits undo, all by the author of the commit
+	skipped []int                         // commits without effect in the end
 }
 
 // grant says that an author has a role from a commit on.
@@ -39,6 +40,7 @@ func newHistory() *history {
 		index:  make(map[commit.ID]int),
 		known:  make(map[commit.Author]int32),
 		grants: make(map[commit.Author][]grant),
+		roles:  make(map[commit.Author]commit.Role),
 		undos:  make(map[int][]int),
 	}
 }
@@ -169,8 +171,20 @@ func (h *history) role(author commit.Author, version []int) commit.Role {
 	return role
 }
 
-// grant notes a grant.
+// roleNow is what an author may do as of the version that holds every commit. It changes with
+// grants alone: which of them come before which stays as it is, whatever is added.
+func (h *history) roleNow(author commit.Author) commit.Role {
+	role, ok := h.roles[author]
+	if !ok && len(h.grants[author]) > 0 {
+		role = h.role(author, h.graph.Heads())
+		h.roles[author] = role
+	}
+	return role
+}
+
+// grant notes a grant. One that removes an author makes grants by that author void.
 func (h *history) grant(g grant) {
+	clear(h.roles)
 	h.grants[g.author] = append(h.grants[g.author], g)
 	if g.role < commit.Write {
 		h.removed = append(h.removed, g)

@@ -165,6 +165,9 @@ func (h *history) roleOf(c *commit.Commit, parents []int) commit.Role {
 	if len(parents) == 0 {
 		return commit.Manage // of a document that did not exist before
 	}
+	if slices.Equal(parents, h.graph.Heads()) {
+		return h.roleNow(c.Author)
+	}
 	return h.role(c.Author, parents)
 }
 

@@ -15,6 +15,11 @@ const (
 	WaitingMax = 64 << 20
 	// waiterSize is what a commit takes besides its block, about.
 	waiterSize = 512 // bytes
+	// MissingMax is how many missing commits a Report names: parents of those that have waited
+	// longest.
+	MissingMax = 1024
+	// mapsMin is up to how many commits the maps of what waits may have had room for, and keep it.
+	mapsMin = 1024
 )
 
 // waiter is a commit that is not applied yet.
@@ -42,6 +47,7 @@ type waiting struct {
 	order    []*waiter               // as they came; some do not wait any more
 	ready    []*waiter               // complete and signed; some do not wait any more
 	size     int                     // bytes
+	peak     int                     // how many commits the maps have had
 }
 
 func newWaiting(applied func(commit.ID) bool) waiting {
@@ -59,6 +65,7 @@ func (q *waiting) add(w *waiter) {
 		return
 	}
 	q.commits[w.id] = w
+	q.peak = max(q.peak, len(q.commits))
 	q.order = append(q.order, w)
 	q.size += w.size()
 	delete(q.absent, w.id)
@@ -184,11 +191,36 @@ func (q *waiting) tidy() {
 	if len(q.order) > 2*len(q.commits) {
 		q.order = slices.DeleteFunc(q.order, func(w *waiter) bool { return q.commits[w.id] != w })
 	}
+	if q.peak > mapsMin && q.peak > 4*len(q.commits) { // a map never gives room back
+		q.commits, q.children, q.absent = again(q.commits), again(q.children), again(q.absent)
+		q.order, q.peak = slices.Clone(q.order), len(q.commits)
+	}
 }
 
-// missing are the parents that are neither applied nor here, in order.
+// again is a map with the same in it, and no room for more.
+func again[K comparable, V any](m map[K]V) map[K]V {
+	small := make(map[K]V, len(m))
+	maps.Copy(small, m)
+	return small
+}
+
+// missing are parents that are neither applied nor here, in order; all, or MissingMax.
 func (q *waiting) missing() []commit.ID {
-	return slices.SortedFunc(maps.Keys(q.absent), commit.ID.Compare)
+	found := make(map[commit.ID]bool)
+	for _, w := range q.order {
+		if len(found) == min(len(q.absent), MissingMax) {
+			break
+		}
+		if q.commits[w.id] != w {
+			continue
+		}
+		for _, p := range w.commit.Parents {
+			if q.absent[p.ID] && len(found) < MissingMax {
+				found[p.ID] = true
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(found), commit.ID.Compare)
 }
 
 // Waiting is how many bytes of commits wait for others, or for a signature. Who makes a new
