@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/ipfs/go-cid"
 	ds "github.com/ipfs/go-datastore"
@@ -48,6 +49,22 @@ func (n *Node) openDocs(ctx context.Context, k crypto.PrivKey, o Options) error 
 	}
 	n.closers = append(n.closers, n.docs.Close)
 	return nil
+}
+
+// startDocs has documents kept the same as everybody else's, until stop is called, which waits
+// for that.
+func (n *Node) startDocs() (stop func()) {
+	if n.docs == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := n.docs.Run(ctx); err != nil {
+			n.log.Error("protocol ended", "protocol", "documents", "err", err)
+		}
+	})
+	return func() { cancel(); running.Wait() }
 }
 
 // topics are those of gossip.

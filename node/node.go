@@ -60,8 +60,9 @@ type Node struct {
 
 	docs *replica.Replica // nil without an Ed25519 key
 
-	stop    context.CancelFunc
-	running errgroup.Group
+	stop     context.CancelFunc
+	stopDocs func() // before stop: documents say goodbye
+	running  errgroup.Group
 
 	closeOnce sync.Once
 	closers   []func() error // in the order of opening
@@ -264,9 +265,7 @@ func (n *Node) start(o Options) {
 	run("exchange", n.exchange.Run)
 	run("dht", n.dht.Run)
 	run("gossip", n.gossip.Run)
-	if n.docs != nil {
-		run("documents", n.docs.Run)
-	}
+	n.stopDocs = n.startDocs()
 	if !o.NoMDNS {
 		run("mdns", func(ctx context.Context) error {
 			return dht.RunMDNS(ctx, n.host, o.Network, func(ai peer.AddrInfo) { n.greet(ctx, ai) })
@@ -288,6 +287,7 @@ func (n *Node) greet(ctx context.Context, ai peer.AddrInfo) {
 func (n *Node) Close() error {
 	n.closeOnce.Do(func() {
 		if n.stop != nil {
+			n.stopDocs() // while what they need is there
 			n.stop()
 			if err := n.running.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 				n.closeErr = err

@@ -12,30 +12,59 @@ import (
 	"github.com/p2pnode/p2pnode/crdt/wire"
 )
 
-// announcing says what is new, once for all that is new at a time.
+// announcing says what is new, once for all that is new at a time. What is new when ctx ends is
+// said too, and whoever hears of it has a while to ask.
 func (d *Doc) announcing(ctx context.Context, topic Topic) {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
+	var last time.Time
 	for {
 		select {
 		case <-ctx.Done():
+			d.farewell(ctx, topic, last)
 			return
 		case <-d.news:
 		}
-		data, err := d.announcement(ctx)
-		if err == nil {
-			err = topic.Publish(ctx, data)
-		}
-		if err != nil && ctx.Err() == nil {
-			d.replica.log.Info("announce document", "doc", d.id, "err", err)
-		}
-		d.replica.counts.announced.Add(1)
+		d.announce(ctx, topic)
+		last = time.Now()
 		pause.Reset(announceInterval)
 		select {
 		case <-ctx.Done():
+			d.farewell(ctx, topic, last)
 			return
 		case <-pause.C:
 		}
+	}
+}
+
+// announce says what is new.
+func (d *Doc) announce(ctx context.Context, topic Topic) {
+	data, err := d.announcement(ctx)
+	if err == nil {
+		err = topic.Publish(ctx, data)
+	}
+	if err != nil && ctx.Err() == nil {
+		d.replica.log.Info("announce document", "doc", d.id, "err", err)
+	}
+	d.replica.counts.announced.Add(1)
+}
+
+// farewell says what is new though ctx has ended, and stays until it is sent, as far as time can
+// tell: a topic does not say. last is when the last announcement was made.
+func (d *Doc) farewell(ctx context.Context, topic Topic, last time.Time) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewellTimeout)
+	defer cancel()
+	select {
+	case <-d.news:
+		d.announce(ctx, topic)
+		last = time.Now()
+	default:
+	}
+	rest := time.NewTimer(time.Until(last.Add(lingerTime)))
+	defer rest.Stop()
+	select {
+	case <-rest.C:
+	case <-ctx.Done():
 	}
 }
 

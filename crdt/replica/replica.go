@@ -127,6 +127,7 @@ type Replica struct {
 	closed chan struct{}
 	tasks  sync.WaitGroup              // what must end before the store is closed
 	start  func(func(context.Context)) // starts what must end with Run; nil unless it runs
+	answer func(func(context.Context)) // starts what may end a little later; nil before, and after
 }
 
 // Open opens the documents that are in the store. It must be closed.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/p2pnode/p2pnode/crdt"
@@ -95,4 +96,36 @@ func TestRestart(t *testing.T) {
 			t.Errorf("take a name twice: got %v", err)
 		}
 	})
+}
+
+// What is edited right before the end reaches those who are there, whether it comes along with
+// the announcement or must be asked for.
+func TestFarewell(t *testing.T) {
+	for _, size := range []int{1, 100 << 10} {
+		inLab(t, func(l *lab) {
+			a, b := l.person(1, replica.Options{}), l.person(2, replica.Options{})
+			l.connect(a, b)
+			da := a.create("notes")
+			db := b.open(da.ID().String())
+			within(t, time.Minute, da, db)
+			edit(t, da, set("k", 1)) // so that the next announcement has to wait
+			last := noise(2 * size)
+			edit(t, da, set("k", last))
+			began := time.Now()
+			a.stop()
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("the end took %v", took)
+			}
+			synctest.Wait()
+			if v := view(t, db); v["k"] != last {
+				t.Errorf("an edit of %d bytes right before the end is not there", size)
+			}
+			time.Sleep(time.Minute)
+			began = time.Now()
+			b.stop()
+			if took := time.Since(began); took > 0 {
+				t.Errorf("the end took %v though nothing was to be said", took)
+			}
+		})
+	}
 }

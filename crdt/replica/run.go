@@ -22,6 +22,11 @@ const (
 	// announceInterval is how long after an announcement the next one of a document waits, so
 	// that it can tell more at once.
 	announceInterval = 50 * time.Millisecond
+	// lingerTime is for how long after its last announcement a document stays in its topic, and
+	// requests are answered, when Run ends: those who are told get what they are told of.
+	lingerTime = 250 * time.Millisecond
+	// farewellTimeout is how long the end of Run may take for that, in all.
+	farewellTimeout = time.Second
 	// callsMax is how many peers wait to be pulled from, for each document; others are
 	// forgotten, until the next comparison.
 	callsMax = 16
@@ -75,7 +80,8 @@ type call struct {
 }
 
 // Run keeps the documents the same as everybody else's until ctx ends, and waits for all that
-// it started. It can run once.
+// it started. What was edited right before is announced, for which Topics and Host must still be
+// there: that takes up to a second. It can run once.
 func (r *Replica) Run(ctx context.Context) error {
 	if r.o.Host == nil {
 		<-ctx.Done()
@@ -83,20 +89,28 @@ func (r *Replica) Run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var tasks sync.WaitGroup
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	var docs, serves sync.WaitGroup
 	r.o.Host.SetStreamHandler(wire.Protocol, r.handle)
 	r.mu.Lock()
-	r.start = func(f func(context.Context)) { tasks.Go(func() { f(ctx) }) }
+	r.start = func(f func(context.Context)) { docs.Go(func() { f(ctx) }) }
+	r.answer = func(f func(context.Context)) { serves.Go(func() { f(serving) }) }
 	for _, d := range r.docs {
 		r.start(d.run)
 	}
 	r.mu.Unlock()
 	<-ctx.Done()
-	r.o.Host.RemoveStreamHandler(wire.Protocol)
 	r.mu.Lock()
 	r.start = nil
 	r.mu.Unlock()
-	tasks.Wait()
+	docs.Wait()
+	r.o.Host.RemoveStreamHandler(wire.Protocol)
+	r.mu.Lock()
+	r.answer = nil
+	r.mu.Unlock()
+	end()
+	serves.Wait()
 	return nil
 }
 

@@ -194,11 +194,11 @@ func (d *Doc) unpack(ctx context.Context, from peer.ID, l io.Reader) (applied in
 func (r *Replica) handle(s network.Stream) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.start == nil {
+	if r.answer == nil {
 		_ = s.Reset() // the peer may have before
 		return
 	}
-	r.start(func(ctx context.Context) { r.serve(ctx, s) })
+	r.answer(func(ctx context.Context) { r.serve(ctx, s) })
 }
 
 func (r *Replica) serve(ctx context.Context, s network.Stream) {
