@@ -30,7 +30,9 @@ func (d *driver) stepSwarm(ctx context.Context, e swarm.Event) int64 {
 				x.spawn(func() { x.serveNodes(ctx, m, a) })
 			}
 		case swarm.Serve:
-			if m := x.members[a.Peer]; m != nil {
+			if r := x.remotes[a.Peer]; r != nil && d.guests[a.Peer] != nil {
+				x.spawn(func() { x.serveGuest(ctx, r, a) })
+			} else if m := x.members[a.Peer]; m != nil {
 				x.spawn(func() { x.serveLeaves(ctx, m, a) })
 			}
 		case swarm.Deliver:

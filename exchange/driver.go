@@ -54,6 +54,8 @@ type (
 	}
 	// broken is the end of the stream of ours.
 	broken struct{ member *member }
+	// unheard says that something may not have arrived that was said to a guest.
+	unheard struct{ guest *guest }
 	// walked are nodes of a DAG; size bytes of unsaved are held for them.
 	walked struct {
 		event swarm.Walked
@@ -77,6 +79,7 @@ type driver struct {
 	finds   map[cid.Cid]context.CancelFunc
 	parked  map[uint64][]cid.Cid // by session, what waits until swarm has settled who fetches it
 	orders  map[uint64]swarm.Order
+	guests  map[peer.ID]*guest
 }
 
 func newDriver(x *Exchange) *driver {
@@ -92,13 +95,21 @@ func newDriver(x *Exchange) *driver {
 		finds:  make(map[cid.Cid]context.CancelFunc),
 		parked: make(map[uint64][]cid.Cid),
 		orders: make(map[uint64]swarm.Order),
+		guests: make(map[peer.ID]*guest),
 	}
 }
 
 func (d *driver) handle(ctx context.Context, in any) {
 	switch in := in.(type) {
 	case arrival:
-		d.x.unsaved.Release(in.size - d.step(ctx, in.event))
+		rest, kept := d.heardGuest(ctx, in.event)
+		rest = d.askedByGuest(ctx, rest)
+		d.x.unsaved.Release(in.size - kept - d.step(ctx, rest))
+	case swap.Receiving:
+		d.step(ctx, in)
+		if d.guests[in.Peer] != nil {
+			d.stepSwarm(ctx, swarm.Receiving(in))
+		}
 	case refresh:
 		d.refresh(ctx, in.peer)
 	case limit:
@@ -145,6 +156,8 @@ func (d *driver) handleSwarm(ctx context.Context, in any) {
 		if d.x.members[in.member.id] == in.member {
 			d.lost(ctx, in.member.id)
 		}
+	case unheard:
+		d.unheard(ctx, in.guest)
 	case walked:
 		var kept int64
 		for _, b := range in.nodes {
@@ -232,7 +245,7 @@ func (d *driver) step(ctx context.Context, e swap.Event) int64 {
 		case swap.Ban:
 			x.ban(a.Peer, a.For)
 			d.drop(a.Peer)
-			after = append(after, func() { d.leave(ctx, a.Peer) })
+			after = append(after, func() { d.leave(ctx, a.Peer); d.dismiss(ctx, a.Peer) })
 		}
 	}
 	for _, f := range after {
@@ -274,6 +287,7 @@ func (d *driver) refresh(ctx context.Context, p peer.ID) {
 		d.step(ctx, swap.PeerDown{Peer: p})
 	}
 	d.join(ctx, p)
+	d.invite(ctx, p)
 }
 
 // limit tells the machines what may be exchanged.
@@ -287,6 +301,7 @@ func (d *driver) limit(ctx context.Context) {
 // gone forgets a peer that is kept away.
 func (d *driver) gone(ctx context.Context, p peer.ID) {
 	d.drop(p)
+	delete(d.guests, p)
 	d.step(ctx, swap.PeerDown{Peer: p})
 }
 

@@ -119,6 +119,7 @@ func (d *driver) join(ctx context.Context, p peer.ID) {
 			x.mu.Lock()
 			x.members[p] = newMember(p, x.up)
 			x.mu.Unlock()
+			d.dismiss(ctx, p)
 		}
 		d.stepSwarm(ctx, swarm.PeerUp{Peer: p, RTT: x.host.Peerstore().LatencyEWMA(p), Near: x.near(p)})
 	case known:
@@ -172,6 +173,10 @@ func (d *driver) lost(ctx context.Context, p peer.ID) {
 // sendFrames writes control frames.
 func (d *driver) sendFrames(ctx context.Context, a swarm.Send) {
 	x := d.x
+	if g := d.guests[a.Peer]; g != nil {
+		d.tellGuest(ctx, g, a.Frames)
+		return
+	}
 	m := x.members[a.Peer]
 	if m == nil {
 		return

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/ipfs/go-cid"
@@ -13,7 +14,8 @@ import (
 )
 
 // walk visits the blocks of a DAG that the store has and that are not raw, in the order of
-// the protocol: a node, or the zero Block for a leaf.
+// the protocol: a node, or the zero Block for a leaf. If one is not there the walk that is
+// returned with the error stands before it.
 func (x *Exchange) walk(ctx context.Context, root cid.Cid, visit func(block.Block) error) (*skeleton.Walk, error) {
 	w := skeleton.New(root)
 	for {
@@ -23,7 +25,7 @@ func (x *Exchange) walk(ctx context.Context, root cid.Cid, visit func(block.Bloc
 		}
 		b, err := x.o.Store.Get(ctx, c)
 		if err != nil {
-			return nil, fmt.Errorf("walk %s: %w", root, err)
+			return w, fmt.Errorf("walk %s: %w", root, err)
 		}
 		links, err := x.o.Links(b)
 		if err != nil {
@@ -51,6 +53,9 @@ func (x *Exchange) load(ctx context.Context, a swarm.Load) {
 		w, err := x.walk(ctx, a.Root, func(block.Block) error { return nil })
 		if err != nil {
 			e.Err = err
+			if c, more := w.Next(); more && errors.Is(err, block.ErrNotFound) {
+				e.Missing = c
+			}
 			x.post(ctx, e)
 			return
 		}

@@ -101,6 +101,8 @@ type (
 		Session uint64
 		Cids    []cid.Cid
 	}
+	// Expect says that peers may send these blocks, though not for a Want.
+	Expect struct{ Cids []cid.Cid }
 	// Drop takes that back.
 	Drop struct {
 		Session uint64
@@ -143,6 +145,7 @@ func (Serving) event()      {}
 func (Served) event()       {}
 func (Begin) event()        {}
 func (Want) event()         {}
+func (Expect) event()       {}
 func (Drop) event()         {}
 func (CloseSession) event() {}
 func (Held) event()         {}

@@ -172,6 +172,10 @@ func (m *Machine) handle(e Event) {
 		m.session(e.Session).root = e.Root
 	case Want:
 		m.want(e)
+	case Expect:
+		for _, c := range e.Cids {
+			m.late.add(m.now, c)
+		}
 	case Drop:
 		m.drop(e)
 	case CloseSession:

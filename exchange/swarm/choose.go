@@ -14,6 +14,9 @@ const (
 	asksMin   = 2
 	asksAlone = 3
 	asksStart = 8
+	// asksGuest is how many leaves a guest may always be asked for: boxo serves those first
+	// who want much of it, up to 16 blocks, and those who want less each 10 s.
+	asksGuest = 16
 	// heirsMax is how many leaves may be taken back at a time for one peer.
 	heirsMax = 4
 	// urgentFirst is how many of the leaves that somebody waits for come before those that
@@ -87,6 +90,8 @@ func (l *link) room() bool {
 	// A peer that may be slow gets little at first, if there are others.
 	few := asksMin
 	switch alone := l.d.alone(); {
+	case r.guest:
+		few = asksGuest
 	case alone && r.window.Rate == 0:
 		few = asksStart
 	case alone:

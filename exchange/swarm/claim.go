@@ -23,7 +23,9 @@ func (m *Machine) Claim(id uint64, c cid.Cid) Claim {
 	switch {
 	case d == nil:
 		return Unclaimed
-	case d.state != dagKnown && !d.fetch.settled:
+	case c.Equals(d.root) && d.state != dagKnown && m.hasGuests():
+		return Unclaimed // they know nothing else by which to learn who has it
+	case d.state != dagKnown && (!d.fetch.settled || d.fetch.reloads):
 		return Undecided
 	case d.state != dagKnown:
 		return Unclaimed
@@ -32,6 +34,11 @@ func (m *Machine) Claim(id uint64, c cid.Cid) Claim {
 		return Claimed
 	}
 	return Unclaimed
+}
+
+// hasGuests tells whether there are peers of another protocol.
+func (m *Machine) hasGuests() bool {
+	return slices.ContainsFunc(m.order, func(r *remote) bool { return r.guest })
 }
 
 // settle says so when it is known whether anybody knows the DAG, or those have been silent

@@ -28,18 +28,20 @@ type dag struct {
 	number map[cid.Cid]int
 	sizes  []int // bytes; 0 of those that were never here
 	nodes  int
-	have   leaves   // the store holds these
-	avail  []uint16 // how many peers have each
-	copies []uint16 // how often each was sent
-	unsent int      // leaves that are here, that nobody else has and nobody was sent
-	links  []*link  // oldest first
-	fetch  *fetch   // nil if nobody wants it
-	eager  bool     // in Machine.eager
-	pushed []int    // leaves that came before the store was asked what it has
-	late   []Sized  // blocks that the store got while it was being asked
-	retry  alarm.Alarm
-	seq    uint64 // of its last use
-	turn   uint64 // when a leaf of it was asked for last
+	// missing is the first node that the store has not got, while not all are there.
+	missing cid.Cid
+	have    leaves   // the store holds these
+	avail   []uint16 // how many peers have each
+	copies  []uint16 // how often each was sent
+	unsent  int      // leaves that are here, that nobody else has and nobody was sent
+	links   []*link  // oldest first
+	fetch   *fetch   // nil if nobody wants it
+	eager   bool     // in Machine.eager
+	pushed  []int    // leaves that came before the store was asked what it has
+	late    []Sized  // blocks that the store got while it was being asked
+	retry   alarm.Alarm
+	seq     uint64 // of its last use
+	turn    uint64 // when a leaf of it was asked for last
 }
 
 type dagState uint8
@@ -75,18 +77,48 @@ func (m *Machine) loaded(e Loaded) {
 		return
 	}
 	if e.Err != nil {
-		d.state, d.late = dagAsked, nil
-		for _, l := range slices.Clone(d.links) {
-			if l.theirs.state == channelWaits {
-				m.end(l, frame.EndUnknown)
-			}
-		}
-		m.seek(d)
-		m.prune()
+		m.notLoaded(d, e.Missing)
 		return
 	}
 	m.know(d, e.Index)
 	m.prune()
+}
+
+// notLoaded takes note that the store has not all nodes of the DAG.
+func (m *Machine) notLoaded(d *dag, missing cid.Cid) {
+	came := slices.ContainsFunc(d.late, func(b Sized) bool { return b.Cid.Equals(missing) })
+	d.state, d.late, d.missing = dagAsked, nil, missing
+	for _, l := range slices.Clone(d.links) {
+		switch {
+		case l.theirs.state != channelWaits:
+		case d.fetch == nil:
+			m.end(l, frame.EndUnknown)
+		case !l.waits:
+			l.waits = true
+			m.send(l.r, frame.Have{Channel: l.theirs.number})
+		}
+	}
+	if d.fetch != nil && d.fetch.reloads {
+		d.fetch.reloads = false
+		m.do(Settled{IDs: slices.Clone(d.fetch.ids)})
+	}
+	m.seek(d)
+	m.prune()
+	if came {
+		m.reload(d)
+	}
+}
+
+// reload has the store asked again for a DAG of which nodes come from elsewhere, if others
+// wait for them or for each other's leaves.
+func (m *Machine) reload(d *dag) {
+	waits := func(l *link) bool {
+		return !l.r.guest && (l.theirs.state == channelWaits || l.mine.state == channelOpen)
+	}
+	if d.state == dagAsked && d.fetch != nil && slices.ContainsFunc(d.links, waits) && !slices.ContainsFunc(d.links, (*link).owesNodes) {
+		d.fetch.reloads = d.fetch.settled
+		m.load(d, nil)
+	}
 }
 
 // know takes the leaves of a DAG.
@@ -110,6 +142,7 @@ func (m *Machine) know(d *dag, x Index) {
 	}
 	d.late = nil
 	if d.fetch != nil {
+		d.fetch.reloads = false
 		d.fetch.begin(d)
 	}
 	for _, l := range slices.Clone(d.links) {
@@ -133,6 +166,36 @@ func (m *Machine) Leaves(root cid.Cid) []cid.Cid {
 		return d.leaves
 	}
 	return nil
+}
+
+// Number is that of a leaf of a DAG.
+func (m *Machine) Number(root, leaf cid.Cid) (int, bool) {
+	if d := m.dags[root]; d != nil {
+		i, ok := d.number[leaf]
+		return i, ok
+	}
+	return 0, false
+}
+
+// Shared tells of which DAG that peers share here a leaf is that the store has.
+func (m *Machine) Shared(leaf cid.Cid) (root cid.Cid, number int, ok bool) {
+	var best *dag
+	for _, d := range m.dags {
+		i, is := d.number[leaf]
+		if is && d.state == dagKnown && d.have.has(i) && (best == nil || d.seq < best.seq) && d.isShared() {
+			best, number = d, i
+		}
+	}
+	if best == nil {
+		return cid.Undef, 0, false
+	}
+	return best.root, number, true
+}
+
+// Needs tells whether a leaf is still to be fetched.
+func (m *Machine) Needs(root cid.Cid, leaf int) bool {
+	d := m.dags[root]
+	return d != nil && d.state == dagKnown && d.fetch != nil && d.fetch.need.has(leaf)
 }
 
 // seek asks peers that can be asked, and sees to it that those who cannot are later.
@@ -240,6 +303,9 @@ func (m *Machine) held(blocks []Sized) {
 		if d.state == dagLoading {
 			d.late = append(d.late, blocks...)
 		}
+		if d.state == dagAsked && slices.ContainsFunc(blocks, func(b Sized) bool { return b.Cid.Equals(d.missing) }) {
+			m.reload(d)
+		}
 		if d.state != dagKnown {
 			continue
 		}
@@ -268,6 +334,9 @@ func (m *Machine) tell(d *dag, list []frame.Range) {
 		switch {
 		case l.theirs.state == channelOpen:
 			m.send(l.r, frame.Have{Channel: l.theirs.number, Ranges: list})
+			if l.r.guest && l.mine.state == channelOpen {
+				m.send(l.r, frame.Got{Channel: l.mine.number, Ranges: list}) // it is asked whether it has them
+			}
 		case l.mine.state == channelOpen:
 			m.send(l.r, frame.Got{Channel: l.mine.number, Ranges: list})
 		}

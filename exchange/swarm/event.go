@@ -49,6 +49,9 @@ type (
 		Peer peer.ID
 		RTT  time.Duration // 0 if unknown
 		Near bool          // what is exchanged with it is not limited
+		// Guest means that it speaks another protocol: it has leaves, and no nodes, and what
+		// it wants does not concern this machine.
+		Guest bool
 	}
 	// PeerDown means that it no longer can. All it owes and is owed is void.
 	PeerDown struct{ Peer peer.ID }
@@ -129,11 +132,13 @@ type (
 	}
 	// Held means that the store has these blocks from now on.
 	Held struct{ Blocks []Sized }
-	// Loaded ends a Load.
+	// Loaded ends a Load. If there is an error, Missing is the first block that is not there
+	// and must be, if it is that.
 	Loaded struct {
-		Root  cid.Cid
-		Index Index
-		Err   error
+		Root    cid.Cid
+		Index   Index
+		Err     error
+		Missing cid.Cid
 	}
 	// Wake means that the time that Next told has come.
 	Wake struct{}

@@ -25,6 +25,7 @@ type fetch struct {
 	settle  alarm.Alarm
 	settled bool   // whether anybody knows the DAG is known
 	knew    bool   // and somebody does
+	reloads bool   // but the store may know more than was said
 	lacked  leaves // that were said to be lacking
 	lack    alarm.Alarm
 	looked  time.Time // when it was looked for those that no peer has

@@ -60,6 +60,7 @@ const (
 type remote struct {
 	id    peer.ID
 	near  bool    // what is exchanged with it is not limited
+	guest bool    // it has no nodes to give, and wants nothing
 	links []*link // oldest first
 	last  uint32  // channel that was opened last; the first is random, see peerUp
 
@@ -107,6 +108,7 @@ type link struct {
 	barred       map[int]time.Time
 
 	open   frame.Open // by which theirs was opened
+	waits  bool       // it was told that the leaves are not known yet
 	queue  []int      // asked for by the peer, and not answered yet, oldest first
 	queued map[int]struct{}
 }
@@ -143,7 +145,7 @@ func (m *Machine) peerUp(e PeerUp) {
 		r.near = e.Near
 		return
 	}
-	r := &remote{id: e.Peer, near: e.Near, allow: AllowStart, window: flow.Window{Size: flow.WindowStart, RTT: e.RTT}, heard: m.now}
+	r := &remote{id: e.Peer, near: e.Near, guest: e.Guest, allow: AllowStart, window: flow.Window{Size: flow.WindowStart, RTT: e.RTT}, heard: m.now}
 	// What the peer still sends on channels of a time before must not be taken for that of
 	// new ones.
 	r.last = uint32(m.rng.Int64N(frame.ChannelMax))
@@ -292,7 +294,7 @@ func (m *Machine) seekNodes(d *dag) {
 		}
 	}
 	for _, r := range m.nearest() {
-		if open < most && m.mayOpen(r, d) {
+		if open < most && !r.guest && m.mayOpen(r, d) {
 			m.open(m.link(r, d), !asked)
 			asked = true
 			open++
@@ -318,21 +320,39 @@ func (m *Machine) seekLeaves(d *dag) {
 	if d.fetch == nil || d.state != dagKnown || d.fetch.left == 0 {
 		return
 	}
-	open := 0
+	open, guests, crowd := 0, 0, d.isShared()
 	for _, l := range d.links {
 		if l.mine.state != channelNone || l.refused.After(m.now) {
 			open++
+		}
+		if l.r.guest {
+			guests++
 		}
 	}
 	for _, r := range m.nearest() {
 		if open >= linksMax {
 			return
 		}
-		if m.mayOpen(r, d) {
-			m.open(m.link(r, d), false)
-			open++
+		if r.guest && (!crowd || guests >= guestsMax) || !m.mayOpen(r, d) {
+			continue
+		}
+		m.open(m.link(r, d), false)
+		open++
+		if r.guest {
+			guests++
 		}
 	}
+}
+
+// guestsMax is how many guests are asked for leaves of one DAG.
+const guestsMax = 16
+
+// isShared tells whether peers exchange the DAG that speak the protocol. Guests alone are
+// asked by name.
+func (d *dag) isShared() bool {
+	return slices.ContainsFunc(d.links, func(l *link) bool {
+		return !l.r.guest && (l.mine.state == channelOpen || l.theirs.state == channelOpen)
+	})
 }
 
 // close ends the channel that this side has opened.
@@ -346,7 +366,12 @@ func (m *Machine) close(l *link) {
 }
 
 // patience is how long the peer may be silent.
-func (r *remote) patience() time.Duration { return max(patience, patienceTrips*r.window.RTT) }
+func (r *remote) patience() time.Duration {
+	if r.guest {
+		return askTimeMax // it does not say that it serves others first
+	}
+	return max(patience, patienceTrips*r.window.RTT)
+}
 
 // deadline is when the peer has stalled if nothing is heard of it.
 func (r *remote) deadline() time.Time {
@@ -371,7 +396,7 @@ func (l *link) owesAnswer() bool { return l.mine.state == channelAsked || l.owes
 // doubtAt is when the peer has been waited for long enough that has sent nothing yet; zero
 // if it has, or if nobody else has sent anything of what it is asked for.
 func (r *remote) doubtAt() (at time.Time) {
-	if r.got > 0 || r.asked == 0 {
+	if r.got > 0 || r.asked == 0 || r.guest {
 		return at
 	}
 	for _, l := range r.links {

@@ -64,7 +64,7 @@ func (m *Machine) rotate() {
 	m.server.rotated = m.now
 	var want []*remote
 	for _, r := range m.order {
-		if r.interested() {
+		if r.interested() && !r.guest {
 			want = append(want, r)
 		}
 	}

@@ -106,7 +106,7 @@ func (m *Machine) opened(r *remote, f frame.Open) bool {
 		m.closed(l)
 		l = m.link(r, d)
 	}
-	l.open, l.theirs = f, channel{f.Channel, channelWaits}
+	l.open, l.theirs, l.waits = f, channel{f.Channel, channelWaits}, false
 	switch {
 	case d.state == dagKnown:
 		m.admit(l)
@@ -114,6 +114,7 @@ func (m *Machine) opened(r *remote, f frame.Open) bool {
 	case !known || d.fetch == nil:
 		m.load(d, nil)
 	default: // what there is comes when the leaves are known
+		l.waits = true
 		m.send(r, frame.Have{Channel: f.Channel})
 	}
 	return true
@@ -160,6 +161,7 @@ func (m *Machine) admit(l *link) {
 	if l.mine.state == channelNone && d.fetch != nil && d.fetch.left > 0 && m.mayOpen(l.r, d) {
 		m.open(l, false)
 	}
+	m.seekLeaves(d)
 }
 
 // serveNodes has the nodes sent. If nobody else waits, or they are small, the first leaves are
@@ -400,7 +402,7 @@ func (m *Machine) serveNext(r *remote, crowded bool) {
 	l := r.links[k]
 	r.links = append(slices.Delete(r.links, k, k+1), l) // the next time, the next
 	d := l.d
-	if crowded && d.unsent > 0 {
+	if crowded && d.unsent > 0 && !r.guest {
 		// What others can pass on is not to be sent by the only one who has other leaves.
 		m.miss(l, frame.MissElsewhere, m.unqueue(l, func(i int) bool { return d.copies[i] == 0 }))
 		if len(l.queue) == 0 {
