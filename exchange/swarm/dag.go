@@ -30,6 +30,7 @@ type dag struct {
 	nodes  int
 	// missing is the first node that the store has not got, while not all are there.
 	missing cid.Cid
+	came    bool     // it has come since
 	have    leaves   // the store holds these
 	avail   []uint16 // how many peers have each
 	copies  []uint16 // how often each was sent
@@ -86,7 +87,7 @@ func (m *Machine) loaded(e Loaded) {
 
 // notLoaded takes note that the store has not all nodes of the DAG.
 func (m *Machine) notLoaded(d *dag, missing cid.Cid) {
-	came := slices.ContainsFunc(d.late, func(b Sized) bool { return b.Cid.Equals(missing) })
+	d.came = slices.ContainsFunc(d.late, func(b Sized) bool { return b.Cid.Equals(missing) })
 	d.state, d.late, d.missing = dagAsked, nil, missing
 	for _, l := range slices.Clone(d.links) {
 		switch {
@@ -104,19 +105,16 @@ func (m *Machine) notLoaded(d *dag, missing cid.Cid) {
 	}
 	m.seek(d)
 	m.prune()
-	if came {
-		m.reload(d)
-	}
 }
 
-// reload has the store asked again for a DAG of which nodes come from elsewhere, if others
-// wait for them or for each other's leaves.
+// reload has the store asked again for a DAG of which nodes come from elsewhere, once that has
+// come which was missing, if others wait for them or for each other's leaves.
 func (m *Machine) reload(d *dag) {
 	waits := func(l *link) bool {
 		return !l.r.guest && (l.theirs.state == channelWaits || l.mine.state == channelOpen)
 	}
-	if d.state == dagAsked && d.fetch != nil && slices.ContainsFunc(d.links, waits) && !slices.ContainsFunc(d.links, (*link).owesNodes) {
-		d.fetch.reloads = d.fetch.settled
+	if d.came && d.state == dagAsked && d.fetch != nil && slices.ContainsFunc(d.links, waits) && !slices.ContainsFunc(d.links, (*link).owesNodes) {
+		d.came, d.fetch.reloads = false, d.fetch.settled
 		m.load(d, nil)
 	}
 }
@@ -203,6 +201,7 @@ func (m *Machine) seek(d *dag) {
 	if d.fetch == nil {
 		return
 	}
+	m.reload(d)
 	m.seekNodes(d)
 	m.seekLeaves(d)
 	m.touch(d)
@@ -304,6 +303,7 @@ func (m *Machine) held(blocks []Sized) {
 			d.late = append(d.late, blocks...)
 		}
 		if d.state == dagAsked && slices.ContainsFunc(blocks, func(b Sized) bool { return b.Cid.Equals(d.missing) }) {
+			d.came = true
 			m.reload(d)
 		}
 		if d.state != dagKnown {

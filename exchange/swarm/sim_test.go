@@ -64,6 +64,7 @@ type node struct {
 	frames  int
 	silent  bool // takes all and sends nothing
 	deaf    bool // hears nothing
+	guest   bool // others take it for one that speaks another protocol
 	settled time.Time
 }
 
@@ -149,8 +150,8 @@ func (s *sim) connect(a, b *node) {
 	}
 	a.conns[b] = &conn{to: b, open: make(map[uint32]bool)}
 	b.conns[a] = &conn{to: a, open: make(map[uint32]bool)}
-	a.step(swarm.PeerUp{Peer: b.id, RTT: (a.rtt + b.rtt) / 2})
-	b.step(swarm.PeerUp{Peer: a.id, RTT: (a.rtt + b.rtt) / 2})
+	a.step(swarm.PeerUp{Peer: b.id, RTT: (a.rtt + b.rtt) / 2, Guest: b.guest})
+	b.step(swarm.PeerUp{Peer: a.id, RTT: (a.rtt + b.rtt) / 2, Guest: a.guest})
 }
 
 func (s *sim) disconnect(a, b *node) {
