@@ -2,6 +2,7 @@ package exchange_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -170,4 +171,47 @@ func old(t testing.TB, s blockstore.Store, n int) []cid.Cid {
 		}
 	}
 	return cids
+}
+
+// TestBoxoInSwarm: peers of a swarm fetch from boxo what it has, and boxo gets the rest from
+// them: neither has to wait until the others have all.
+func TestBoxoInSwarm(t *testing.T) {
+	inWorld(t, 50*time.Millisecond, func(w *world) {
+		const size = 8 << 20
+		theirs := blockstore.NewMem()
+		root := file(t, theirs, 1, size, 256<<10)
+		cids := make([]cid.Cid, 0, 40)
+		for c := range theirs.All(w.ctx) {
+			cids = append(cids, c)
+		}
+		seed, store := w.host(10*mbit, 100*mbit), boxoStore()
+		copyTo(t, store, theirs, cids)
+		b := bitswap.New(w.ctx, bsnet.NewFromIpfsHost(seed), nil, store)
+		w.ends = append(w.ends, func() { b.Close() })
+		ours := []host.Host{w.host(10*mbit, 100*mbit), w.host(10*mbit, 100*mbit), w.host(10*mbit, 100*mbit)}
+		var wg sync.WaitGroup
+		began := time.Now()
+		var sum int64
+		var exchanges []*exchange.Exchange
+		for i, h := range ours {
+			mine := blockstore.NewMem()
+			x := w.run(h, exchange.Options{Store: mine, Links: linksOf})
+			exchanges = append(exchanges, x)
+			connect(t, h, seed)
+			for _, o := range ours[:i] {
+				connect(t, h, o)
+			}
+			wg.Go(func() { fetch(w.ctx, t, x, mine, root) })
+		}
+		wg.Wait()
+		took := time.Since(began)
+		for _, x := range exchanges {
+			sum += x.Stats().Swarm.BytesIn
+		}
+		one := linkTime(size, 10*mbit)
+		t.Logf("%v, one copy takes %v; %d bytes by the swarm", took, one, sum)
+		if took > 5*one/2 || sum < 2*size {
+			t.Errorf("three peers had all after %v, one copy takes %v; %d bytes came by the swarm, guests included", took, one, sum)
+		}
+	})
 }

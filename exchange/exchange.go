@@ -9,6 +9,8 @@
 //
 // A block of a DAG that is fetched whole is the swarm's, unless no peer of the swarm has
 // it: then it is asked for by name. What came one way is asked for no more the other way.
+// Peers that speak bitswap alone are guests of a swarm: its machine asks them for leaves, and
+// serves them, by frames that guest.go and order.go put into bitswap.
 //
 // One goroutine (Run's) owns the machines and never waits for anything but the
 // next event: reading, hashing, storing, writing, dialing and searching each

@@ -94,9 +94,9 @@ func TestGuestIsAsked(t *testing.T) {
 // TestGuestQuestions: whatever is said, what the guest believes to be asked is what is
 // outstanding, and no more than its limits.
 func TestGuestQuestions(t *testing.T) {
-	for seed := range uint64(50) {
+	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 3))
-		x := newDAG(t, 400, true)
+		x := newDAG(t, 100, true)
 		g := newGuest("g", seed)
 		asked := make(map[cid.Cid]bool) // that the guest knows of: whether for the block
 		apply := func(entries []swap.Entry) {
@@ -111,7 +111,7 @@ func TestGuestQuestions(t *testing.T) {
 		entries, _, _ := g.say([]frame.Frame{frame.Open{Channel: 1, Root: x.root}}, x)
 		apply(entries)
 		for range 300 {
-			one := one(rng.IntN(400))
+			one := one(rng.IntN(100))
 			c := x.leaves[one[0].First]
 			switch rng.IntN(5) {
 			case 0:
