@@ -89,7 +89,7 @@ func newDriver(x *Exchange) *driver {
 		machine: swap.New(swap.Options{Seed: rand.Uint64(), Search: x.o.Finder != nil,
 			ServingSizeMax: x.o.ServingSizeMax, Pace: pace, Appetite: hunger}),
 		swarm: swarm.New(swarm.Options{Seed: rand.Uint64(),
-			ServingSizeMax: x.o.ServingSizeMax, Pace: pace, Appetite: hunger}),
+			ServingSizeMax: x.o.ServingSizeMax, Pace: pace, Appetite: hunger, Guests: x.o.Guests}),
 		pace:   pace,
 		hunger: hunger,
 		finds:  make(map[cid.Cid]context.CancelFunc),
