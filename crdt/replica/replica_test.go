@@ -63,9 +63,7 @@ func TestLostAnnouncements(t *testing.T) {
 			t.Fatal("the announcement was not lost")
 		}
 		l.hub.lose(false)
-		if took := within(t, 46*time.Second, da, db); took < time.Second {
-			t.Errorf("took %v", took)
-		}
+		within(t, 46*time.Second, da, db)
 	})
 }
 
