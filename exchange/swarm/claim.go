@@ -76,6 +76,9 @@ const (
 	lackTimeUrgent = 5 * time.Second
 	lackTimeMax    = 2 * time.Minute
 	lookTime       = 100 * time.Millisecond // between two looks for such leaves
+	// chokedMax is for how long a peer may let this side ask for nothing before what it has
+	// counts for nothing. Those who serve a crowd let everybody ask now and then.
+	chokedMax = 35 * time.Second
 	// hopeTime is how long after a leaf has appeared that nobody was known to have, with one
 	// of those that fetch the DAG as well, another may.
 	hopeTime = 35 * time.Second
@@ -106,7 +109,7 @@ func (m *Machine) lack(d *dag) {
 	lack := Lack{IDs: f.ids}
 	left, first := false, f.first()
 	for i, c := range d.leaves {
-		if !f.need.has(i) || f.busy.has(i) || f.lacked.has(i) || d.offered(i) {
+		if !f.need.has(i) || f.busy.has(i) || f.lacked.has(i) || m.offered(d, i) {
 			continue
 		}
 		if all || urgent && f.isUrgent(i) {
@@ -157,10 +160,11 @@ func (f *fetch) first() int {
 	return -1
 }
 
-// offered tells whether a peer has the leaf that is not silent.
-func (d *dag) offered(i int) bool {
+// offered tells whether a peer has the leaf that is not silent, and lets others ask.
+func (m *Machine) offered(d *dag, i int) bool {
 	return d.avail[i] > 0 && slices.ContainsFunc(d.links, func(l *link) bool {
-		return l.r.stalled.IsZero() && l.has != nil && l.has.has(i)
+		gives := l.r.choked.IsZero() || m.now.Before(l.r.choked.Add(chokedMax))
+		return gives && l.r.stalled.IsZero() && l.has != nil && l.has.has(i)
 	})
 }
 
@@ -176,7 +180,7 @@ func (m *Machine) watchLack(d *dag) {
 	f.looked = m.now
 	for k, w := range f.need {
 		for free := w &^ f.busy[k] &^ f.lacked[k]; free != 0; free &= free - 1 {
-			if !d.offered(k*64 + trailing(free)) {
+			if !m.offered(d, k*64+trailing(free)) {
 				if f.lacking.IsZero() {
 					f.lacking = m.now
 				}
@@ -186,5 +190,9 @@ func (m *Machine) watchLack(d *dag) {
 		}
 	}
 	f.lacking = time.Time{}
-	m.alarms.Stop(&f.lack)
+	if slices.ContainsFunc(d.links, func(l *link) bool { return !l.r.choked.IsZero() }) {
+		m.alarms.Set(&f.lack, m.now.Add(lackTime)) // it may be choked for too long
+	} else {
+		m.alarms.Stop(&f.lack)
+	}
 }

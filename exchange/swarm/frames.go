@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"slices"
+	"time"
 
 	"github.com/p2pnode/p2pnode/exchange/frame"
 )
@@ -45,7 +46,12 @@ func (m *Machine) frame(r *remote, f frame.Frame) bool {
 	case frame.End:
 		return m.onMine(r, f.Channel, func(l *link) bool { m.ended(l, f.Reason); return true })
 	case frame.Allow:
-		r.allow = f.Size
+		switch r.allow = f.Size; {
+		case f.Size > 0:
+			r.choked = time.Time{}
+		case r.choked.IsZero():
+			r.choked = m.now
+		}
 		for _, l := range r.links {
 			m.touch(l.d)
 		}

@@ -67,6 +67,7 @@ type remote struct {
 	// Of what is asked of it.
 	window  flow.Window
 	allow   int           // bytes that it allows to be asked for
+	choked  time.Time     // since when that is nothing; zero if it is not
 	asked   int           // leaves
 	out     int           // bytes that these are taken for
 	got     int           // leaves that it has sent, ever

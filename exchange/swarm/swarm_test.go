@@ -191,6 +191,48 @@ func TestAliveAndMute(t *testing.T) {
 	t.Error("never left alone")
 }
 
+// TestChokedForEver: a peer that has a leaf, and lets nobody ask, is not waited for longer than
+// one that serves a crowd may need.
+func TestChokedForEver(t *testing.T) {
+	m, began := swarm.New(swarm.Options{}), time.Unix(0, 0)
+	root := cidOf(1)
+	var channel uint32
+	var lacks time.Time
+	now := began
+	step := func(e swarm.Event) {
+		for _, a := range m.Step(now, e) {
+			switch a := a.(type) {
+			case swarm.Lack:
+				if lacks.IsZero() {
+					lacks = now
+				}
+			case swarm.Send:
+				for _, f := range a.Frames {
+					if o, ok := f.(frame.Open); ok {
+						channel = o.Channel
+					}
+				}
+			}
+		}
+	}
+	step(swarm.PeerUp{Peer: "a", RTT: 50 * ms})
+	step(swarm.Fetch{ID: 1, Root: root})
+	step(swarm.Loaded{Root: root, Index: swarm.Index{Leaves: []cid.Cid{cidOf(0)}, Sizes: []int{-1}, Nodes: 1}})
+	step(swarm.Sent{Peer: "a"})
+	step(swarm.Frames{Peer: "a", Frames: []frame.Frame{frame.Allow{}}})
+	step(swarm.Frames{Peer: "a", Frames: []frame.Frame{frame.Have{Channel: channel, Ranges: []frame.Range{{First: 0, Count: 1}}}}})
+	for lacks.IsZero() && now.Sub(began) < 2*time.Minute {
+		now = now.Add(500 * ms)
+		step(swarm.Wake{})
+		if now.Sub(began)%time.Second == 0 { // it says that it lives
+			step(swarm.Frames{Peer: "a", Frames: []frame.Frame{frame.Allow{}}})
+		}
+	}
+	if took := lacks.Sub(began); lacks.IsZero() || took < 30*time.Second || took > 45*time.Second {
+		t.Errorf("the leaf is asked for elsewhere after %v", took)
+	}
+}
+
 // TestBarEnds: a leaf that a peer would not send, as others have it, is asked of it again
 // though nothing else happens.
 func TestBarEnds(t *testing.T) {
