@@ -62,8 +62,9 @@ durability:
 # make soak MINUTES=60 JOBS=2
 MINUTES ?= 10
 JOBS ?= 1
+RUNS ?= 0
 soak:
-	$(GO) run ./testground soak -det -minutes $(MINUTES) -jobs $(JOBS) $(if $(SEED),-seed $(SEED))
+	$(GO) run ./testground soak -det -minutes $(MINUTES) -runs $(RUNS) -jobs $(JOBS) $(if $(SEED),-seed $(SEED))
 
 # Documents that merge: 100,000 schedules, and builds with a mistake each, which they find.
 FIRST ?= 0
