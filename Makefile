@@ -19,8 +19,8 @@ test:
 race:
 	@set -e; list=$$($(GO) list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | grep -v '/crdttest '); \
 	bubbles='/testground| testing/synctest|[[]testing/synctest'; \
-	$(GO) test -race -cpu 1 $$(echo "$$list" | grep -E "$$bubbles" | cut -d' ' -f1); \
-	$(GO) test -race $$(echo "$$list" | grep -vE "$$bubbles" | cut -d' ' -f1); \
+	$(GO) test -race -timeout 20m -cpu 1 $$(echo "$$list" | grep -E "$$bubbles" | cut -d' ' -f1); \
+	$(GO) test -race -timeout 20m $$(echo "$$list" | grep -vE "$$bubbles" | cut -d' ' -f1); \
 	$(GO) test -race ./crdt/crdttest -converge.schedules 300
 
 # Every fuzz target of the module, one after the other.
