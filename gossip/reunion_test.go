@@ -5,8 +5,27 @@ import (
 	"testing"
 	"time"
 
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
+
+// TestLost: who was in a topic with this peer is lost, and nobody else.
+func TestLost(t *testing.T) {
+	y := newTally("/n/")
+	y.Join("/n/here")
+	y.Join("/n/left")
+	y.Leave("/n/left")
+	yes := true
+	for p, topic := range map[peer.ID]string{"friend": "/n/here", "other": "/n/elsewhere", "former": "/n/left"} {
+		if _, err := y.FilterIncomingSubscriptions(p, []*pb.RPC_SubOpts{{Subscribe: &yes, Topicid: &topic}}); err != nil {
+			t.Fatal(err)
+		}
+		y.OnClosedOutboundStream(p)
+	}
+	if len(y.lost) != 1 || <-y.lost != "friend" {
+		t.Error("not the one peer is lost that was in a topic with this one")
+	}
+}
 
 // TestReunions: few are dialled at a time, and nobody who is lost again soon.
 func TestReunions(t *testing.T) {
