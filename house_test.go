@@ -46,14 +46,15 @@ var arrows = map[string][]string{
 	"crdt":                  {"block", "crdt/causal", "crdt/commit", "crdt/pack", "crdt/rope", "crdt/sequence"},
 	"crdt/crdttest":         {"block", "crdt", "crdt/commit"},
 	"crdt/archive":          {"block", "crdt", "crdt/commit"},
-	"crdt/wire":             {"block", "crdt", "crdt/commit"},
+	"crdt/reconcile":        {"crdt/commit"},
+	"crdt/wire":             {"block", "crdt", "crdt/commit", "crdt/reconcile"},
 	"blockstore/storetest":  {"block", "blockstore"},
 	"blockstore/disk/index": {"blockstore/disk/badgerdb"},
 	"blockstore/disk":       {"block", "blockstore", "blockstore/disk/index", "blockstore/disk/segment", "blockstore/disk/volume"},
 	"dht":                   {"dht/keyspace"},
 	"exchange":              {"block", "blockstore", "exchange/wire", "exchange/frame", "exchange/flow", "exchange/skeleton", "exchange/swap", "exchange/swarm"},
 	"gossip":                {},
-	"crdt/replica":          {"block", "crdt", "crdt/archive", "crdt/commit", "crdt/wire"},
+	"crdt/replica":          {"block", "crdt", "crdt/archive", "crdt/commit", "crdt/reconcile", "crdt/wire"},
 
 	"node": {"block", "blockstore", "blockstore/disk", "blockstore/disk/badgerdb", "unixfs", "unixfs/build", "unixfs/codec", "exchange", "dht", "gossip", "crdt/replica"},
 
@@ -89,7 +90,7 @@ var doors = map[string][]string{
 // so that a script or a seed decides everything they do. unixfs and its builder
 // read no clock either, but keep Gets in flight and hash on all cores.
 var (
-	noGoroutines = []string{"block", "blockstore", "unixfs/codec", "unixfs/shard", "exchange/wire", "exchange/swap", "exchange/swarm", "exchange/skeleton", "exchange/alarm", "exchange/flow", "exchange/frame", "dht/keyspace", "crdt/causal", "crdt/sequence", "crdt/rope", "crdt/pack", "crdt/commit", "crdt", "crdt/crdttest", "crdt/archive", "crdt/wire"}
+	noGoroutines = []string{"block", "blockstore", "unixfs/codec", "unixfs/shard", "exchange/wire", "exchange/swap", "exchange/swarm", "exchange/skeleton", "exchange/alarm", "exchange/flow", "exchange/frame", "dht/keyspace", "crdt/causal", "crdt/sequence", "crdt/rope", "crdt/pack", "crdt/commit", "crdt", "crdt/crdttest", "crdt/archive", "crdt/reconcile", "crdt/wire"}
 	noClock      = append([]string{"unixfs", "unixfs/build"}, noGoroutines...)
 )
 

@@ -1,6 +1,7 @@
 package crdt
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/p2pnode/p2pnode/crdt/commit"
@@ -46,6 +47,42 @@ func (d *Doc) Landmarks(most int) []commit.ID {
 				seen[c] = true
 				list = append(list, d.history.ids[c])
 			}
+		}
+	}
+	return list
+}
+
+// Gens are all commits that were applied, and their gens, parents before children.
+func (d *Doc) Gens() iter.Seq2[commit.ID, uint64] {
+	return func(yield func(commit.ID, uint64) bool) {
+		for n, gen := range d.history.gens[:d.Len()] {
+			if !yield(d.history.ids[n], uint64(gen)) {
+				return
+			}
+		}
+	}
+}
+
+// Without are up to most commits from which can be told what is here besides the lacked ones:
+// the newest of the others.
+func (d *Doc) Without(lacked []commit.ID, most int) []commit.ID {
+	older := make([]bool, d.Len()) // than another that is not lacked
+	without := make(map[int]bool, len(lacked))
+	for _, n := range d.here(lacked) {
+		without[n] = true
+	}
+	var list []commit.ID
+	var parents []int
+	for n := d.Len() - 1; n >= 0 && len(list) < most; n-- {
+		if without[n] {
+			continue
+		}
+		if !older[n] {
+			list = append(list, d.history.ids[n])
+		}
+		parents = d.history.graph.Parents(parents[:0], n)
+		for _, p := range parents {
+			older[p] = true
 		}
 	}
 	return list

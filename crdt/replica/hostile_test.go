@@ -19,6 +19,7 @@ import (
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/crdt"
 	"github.com/p2pnode/p2pnode/crdt/commit"
+	"github.com/p2pnode/p2pnode/crdt/reconcile"
 	"github.com/p2pnode/p2pnode/crdt/replica"
 	"github.com/p2pnode/p2pnode/crdt/wire"
 )
@@ -206,6 +207,9 @@ func TestHostileAnswers(t *testing.T) {
 			{"another document", send(ok, bundle(t, []crdt.Head{fh}, fblocks[0], fb)), crdt.ErrInvalid, []replica.Fault{replica.FaultInvalid}, time.Second},
 			{"silence", func(s network.Stream) {}, os.ErrDeadlineExceeded, nil, time.Minute},
 			{"a byte now and then", drip(whole), os.ErrDeadlineExceeded, nil, 6 * time.Minute},
+			{"survey of noise", surveyed(t, []byte("junk")), wire.ErrMalformed, []replica.Fault{replica.FaultMalformed}, time.Second},
+			{"survey that fits nothing", surveyed(t, wire.AppendAnswer(nil, reconcile.Answer{Parts: make([]reconcile.Part, 2)})), reconcile.ErrMalformed, []replica.Fault{replica.FaultMalformed}, time.Second},
+			{"one survey after another", send([]byte{byte(wire.Unclear)}), errStatus, nil, time.Second},
 			{"without end", send(ok, bomb(t)), wire.ErrLimit, []replica.Fault{replica.FaultMalformed}, time.Second},
 		} {
 			x.host.SetStreamHandler(wire.Protocol, c.play)
@@ -216,7 +220,7 @@ func TestHostileAnswers(t *testing.T) {
 			}
 			if c.want == errStatus {
 				var status *replica.StatusError
-				if !errors.As(err, &status) || status.Status != wire.Unknown {
+				if !errors.As(err, &status) || status.Status == wire.OK {
 					t.Errorf("%s: got %v", c.name, err)
 				}
 			} else if !errors.Is(err, c.want) {
@@ -247,6 +251,22 @@ func answer(t *testing.T, data ...[]byte) func(network.Stream) {
 			if _, err := s.Write(part); err != nil {
 				return
 			}
+		}
+		s.Close()
+	}
+}
+
+// surveyed asks for a survey, and answers it.
+func surveyed(t *testing.T, data []byte) func(network.Stream) {
+	return func(s network.Stream) {
+		request, err := io.ReadAll(s)
+		if err != nil {
+			t.Error(err)
+		}
+		if wire.Kind(request[0]) == wire.Survey {
+			s.Write(append([]byte{byte(wire.OK)}, data...))
+		} else {
+			s.Write([]byte{byte(wire.Unclear)})
 		}
 		s.Close()
 	}

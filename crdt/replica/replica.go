@@ -117,6 +117,7 @@ type Replica struct {
 	counts   counts
 	pulls    chan struct{} // slots
 	serves   chan struct{}
+	surveys  chan struct{}
 	relaxing atomic.Bool
 	change   sync.Mutex // held while the list of documents is written to disk
 
@@ -145,16 +146,17 @@ func Open(ctx context.Context, o Options) (*Replica, error) {
 		o.Judge = lenient{}
 	}
 	r := &Replica{
-		o:      o,
-		author: commit.AuthorOf(o.Key),
-		store:  store{o.Store},
-		log:    o.Logger,
-		pulls:  make(chan struct{}, pullsMax),
-		serves: make(chan struct{}, servesMax),
-		docs:   make(map[commit.ID]*Doc),
-		topics: make(map[[32]byte]*Doc),
-		names:  make(map[string]*Doc),
-		closed: make(chan struct{}),
+		o:       o,
+		author:  commit.AuthorOf(o.Key),
+		store:   store{o.Store},
+		log:     o.Logger,
+		pulls:   make(chan struct{}, pullsMax),
+		serves:  make(chan struct{}, servesMax),
+		surveys: make(chan struct{}, surveysMax),
+		docs:    make(map[commit.ID]*Doc),
+		topics:  make(map[[32]byte]*Doc),
+		names:   make(map[string]*Doc),
+		closed:  make(chan struct{}),
 	}
 	names, err := r.store.names(ctx)
 	if err != nil {

@@ -234,6 +234,7 @@ func (d *Doc) lacks(ctx context.Context, ids []commit.ID) (bool, error) {
 type counts struct {
 	announced, heard, forged      atomic.Uint64
 	pulled, failed, served, bytes atomic.Uint64
+	surveyed                      atomic.Uint64
 	rejected, forks, ignored      atomic.Uint64
 }
 
@@ -246,6 +247,7 @@ type Stats struct {
 	Forged     uint64 `json:"forged"`      // announcements rejected
 	Pulled     uint64 `json:"pulled"`      // pulls from peers
 	Failed     uint64 `json:"failed"`      // pulls that failed
+	Surveyed   uint64 `json:"surveyed"`    // pulls before which commits were compared
 	Served     uint64 `json:"served"`      // requests answered
 	BytesIn    uint64 `json:"bytes_in"`    // pulled
 	Rejected   uint64 `json:"rejected"`    // commits that break a rule
@@ -258,7 +260,7 @@ func (r *Replica) Stats() Stats {
 	c := &r.counts
 	s := Stats{
 		Announced: c.announced.Load(), Heard: c.heard.Load(), Forged: c.forged.Load(),
-		Pulled: c.pulled.Load(), Failed: c.failed.Load(), Served: c.served.Load(), BytesIn: c.bytes.Load(),
+		Pulled: c.pulled.Load(), Failed: c.failed.Load(), Surveyed: c.surveyed.Load(), Served: c.served.Load(), BytesIn: c.bytes.Load(),
 		Rejected: c.rejected.Load(), Forks: c.forks.Load(), Ignored: c.ignored.Load(),
 	}
 	r.mu.Lock()

@@ -22,6 +22,8 @@ import (
 const (
 	// pullsMax is how many pulls are under way, each with up to a section in memory.
 	pullsMax = 4
+	// landmarksMax is how many commits a pull names at first.
+	landmarksMax = 256
 	// servesMax is how many requests are answered at once; others are told to come again.
 	servesMax = 32
 	// idleTimeout is how long a stream may carry nothing.
@@ -136,9 +138,13 @@ func (d *Doc) pull(ctx context.Context, from peer.ID) (applied int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	have := s.core.Landmarks(wire.LandmarksMax)
+	request := wire.Request{Kind: wire.Pull, Commits: uint64(s.core.Len()), Have: s.core.Landmarks(landmarksMax)}
 	d.mu.Unlock()
-	l, status, err := d.ask(ctx, from, wire.Request{Kind: wire.Pull, Have: have})
+	l, status, err := d.ask(ctx, from, request)
+	if err == nil && status == wire.Unclear {
+		l.drop()
+		l, status, err = d.askClearly(ctx, from, request.Have)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -150,6 +156,19 @@ func (d *Doc) pull(ctx context.Context, from peer.ID) (applied int, err error) {
 	applied, err = d.unpack(ctx, from, l)
 	r.counts.bytes.Add(l.in)
 	return applied, err
+}
+
+// askClearly asks for what is missing after a survey has told what is not. Landmarks are what
+// there is to say if it has not.
+func (d *Doc) askClearly(ctx context.Context, from peer.ID, landmarks []commit.ID) (*line, wire.Status, error) {
+	have, err := d.survey(ctx, from)
+	if err != nil {
+		return nil, 0, fmt.Errorf("survey: %w", err)
+	}
+	if have == nil {
+		have = landmarks
+	}
+	return d.ask(ctx, from, wire.Request{Kind: wire.Pull, Have: have})
 }
 
 // unpack applies a bundle.
@@ -237,8 +256,10 @@ func (r *Replica) serve(ctx context.Context, s network.Stream) {
 	switch req.Kind {
 	case wire.Redeem:
 		err = d.redeem(ctx, l, from, req.Secret)
+	case wire.Survey:
+		err = d.tellRanges(ctx, l, req.Ranges)
 	default:
-		err = d.send(ctx, l, from, req.Have)
+		err = d.send(ctx, l, from, req)
 	}
 	if err != nil {
 		r.log.Info("answer about document", "doc", d.id, "peer", from, "err", err)
@@ -253,9 +274,9 @@ func (r *Replica) reply(l *line, s wire.Status) {
 	}
 }
 
-// send sends what is on disk and not known to somebody who has these commits. If they have
-// some that are not here, they are asked next.
-func (d *Doc) send(ctx context.Context, l *line, to peer.ID, have []commit.ID) error {
+// send sends what is on disk and not known to somebody who has the commits that a pull names.
+// If they have some that are not here, they are asked next.
+func (d *Doc) send(ctx context.Context, l *line, to peer.ID, req wire.Request) error {
 	ctx, cancel := context.WithDeadline(ctx, l.end)
 	defer cancel()
 	s, err := d.lock(ctx)
@@ -263,11 +284,15 @@ func (d *Doc) send(ctx context.Context, l *line, to peer.ID, have []commit.ID) e
 		return err
 	}
 	t := s.tip
-	missing := s.core.Since(idsOf(t.heads), have)
-	news := slices.ContainsFunc(have, func(id commit.ID) bool { return !s.core.Has(id) })
+	missing := s.core.Since(idsOf(t.heads), req.Have)
+	news := slices.ContainsFunc(req.Have, func(id commit.ID) bool { return !s.core.Has(id) })
 	d.mu.Unlock()
 	if news {
 		d.call(call{from: to})
+	}
+	if dark(req.Commits, t.count-min(t.count, uint64(len(missing))), len(missing)) {
+		d.replica.reply(l, wire.Unclear)
+		return nil
 	}
 	if _, err := l.Write([]byte{byte(wire.OK)}); err != nil {
 		return err

@@ -12,9 +12,19 @@
 // A stream carries one request and its answer. The asker sends the request and closes its half:
 //
 //	request  kind (a byte), topic (32), proof (32), then
-//	         1 pull:   how many, up to LandmarksMax; of each: ID (32)
+//	         1 pull:   commits, how many landmarks, up to LandmarksMax; of each: ID (32)
 //	         2 redeem: secret (32)
-//	answer   status (a byte); to a pull, if that is OK: a bundle
+//	         3 survey: how many ranges, up to reconcile.RangesMax; of each: point, point
+//	answer   status (a byte); if that is OK, to a pull: a bundle, and to a survey, of each range:
+//	         1 list:   how many, up to reconcile.ListMax; of each: prefix (8)
+//	         2 parts:  how many, up to reconcile.PartsMax; of each: point, print (16)
+//	point    gen, prefix (8)
+//
+// A pull says how many commits its sender has. If the landmarks leave much of that in the dark,
+// the answer may be to make a survey first, see package reconcile, and to name landmarks that
+// leave out nothing. Who has, or does not want to, says 0.
+//
+// The ranges of a survey are in their order, and do not overlap.
 //
 // The topic is a hash of the document's name, and the proof one of the name and of both peers,
 // so who does not know the name learns nothing from a request. A bundle is one zstd frame:
@@ -45,6 +55,7 @@ import (
 
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/crdt/commit"
+	"github.com/p2pnode/p2pnode/crdt/reconcile"
 )
 
 // Protocol is that of requests.
@@ -57,7 +68,7 @@ const (
 	// InlineMax is how many bytes the blocks of an announcement have.
 	InlineMax = 4 << 10
 	// LandmarksMax is how many commits a pull names.
-	LandmarksMax = 256
+	LandmarksMax = 4096
 	// SectionHeadsMax is how many heads a section has.
 	SectionHeadsMax = 4096
 	// SectionSizeMax is how much memory the blocks of a section take while they wait to be
@@ -66,7 +77,7 @@ const (
 	// BlockSize is what a block takes besides its bytes.
 	BlockSize = 512
 	// RequestSizeMax is the longest request in bytes.
-	RequestSizeMax = 1 + 2*32 + binary.MaxVarintLen16 + LandmarksMax*32
+	RequestSizeMax = 1 + 2*32 + binary.MaxVarintLen64 + binary.MaxVarintLen16 + LandmarksMax*32
 )
 
 // Errors of decoding.
@@ -150,6 +161,7 @@ type Kind byte
 const (
 	Pull   Kind = 1 + iota // sends what is not known to the landmarks
 	Redeem                 // makes a writer, or what the ticket says, of the peer that asks
+	Survey                 // tells what there is in ranges of commits
 )
 
 // Status is how an answer begins.
@@ -161,11 +173,12 @@ const (
 	Unknown        // no such document, or the proof is wrong
 	Busy           // another time
 	Refused        // the ticket is used up, or never was
+	Unclear        // the landmarks say too little: a survey should be made
 	statuses
 )
 
 func (s Status) String() string {
-	return [...]string{"ok", "document is unknown there", "peer is busy", "ticket is not valid"}[s]
+	return [...]string{"ok", "document is unknown there", "peer is busy", "ticket is not valid", "landmarks say too little"}[s]
 }
 
 // StatusOf reads a status.
@@ -178,20 +191,26 @@ func StatusOf(b byte) (Status, error) {
 
 // Request is what the asker wants.
 type Request struct {
-	Kind   Kind
-	Topic  [32]byte
-	Proof  [32]byte
-	Have   []commit.ID // of a Pull
-	Secret [32]byte    // of a Redeem
+	Kind    Kind
+	Topic   [32]byte
+	Proof   [32]byte
+	Commits uint64            // of a Pull: how many the asker has, or 0 for whatever there is
+	Have    []commit.ID       // of a Pull
+	Secret  [32]byte          // of a Redeem
+	Ranges  []reconcile.Range // of a Survey
 }
 
 // Append appends the request's bytes. It must be within the limits.
 func (r *Request) Append(b []byte) []byte {
 	b = append(b, byte(r.Kind))
 	b = append(append(b, r.Topic[:]...), r.Proof[:]...)
-	if r.Kind == Redeem {
+	switch r.Kind {
+	case Redeem:
 		return append(b, r.Secret[:]...)
+	case Survey:
+		return appendRanges(b, r.Ranges)
 	}
+	b = binary.AppendUvarint(b, r.Commits)
 	b = binary.AppendUvarint(b, uint64(len(r.Have)))
 	for _, id := range r.Have {
 		b = append(b, id[:]...)
@@ -207,6 +226,7 @@ func DecodeRequest(data []byte) (r Request, err error) {
 	copy(r.Proof[:], p.take(len(r.Proof)))
 	switch r.Kind {
 	case Pull:
+		r.Commits = p.number()
 		for range p.upTo(LandmarksMax) {
 			var id commit.ID
 			copy(id[:], p.take(len(id)))
@@ -217,6 +237,8 @@ func DecodeRequest(data []byte) (r Request, err error) {
 		}
 	case Redeem:
 		copy(r.Secret[:], p.take(len(r.Secret)))
+	case Survey:
+		r.Ranges = p.ranges()
 	default:
 		if p.err == nil {
 			return r, fmt.Errorf("decode request: kind %d: %w", r.Kind, ErrVersion)

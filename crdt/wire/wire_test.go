@@ -17,6 +17,7 @@ import (
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/crdt"
 	"github.com/p2pnode/p2pnode/crdt/commit"
+	"github.com/p2pnode/p2pnode/crdt/reconcile"
 	"github.com/p2pnode/p2pnode/crdt/wire"
 )
 
@@ -77,12 +78,18 @@ func TestAnnouncement(t *testing.T) {
 
 func requests() []wire.Request {
 	rng := rand.New(rand.NewPCG(1, 1))
-	pull := wire.Request{Kind: wire.Pull, Topic: random32(rng), Proof: random32(rng)}
+	pull := wire.Request{Kind: wire.Pull, Topic: random32(rng), Proof: random32(rng), Commits: 12345}
 	for range wire.LandmarksMax {
 		pull.Have = append(pull.Have, random32(rng))
 	}
+	survey := wire.Request{Kind: wire.Survey, Topic: random32(rng), Proof: random32(rng)}
+	for i := range uint64(reconcile.RangesMax) {
+		from, to := reconcile.Point{Gen: 2 * i, Prefix: rng.Uint64()}, reconcile.Point{Gen: 2*i + 1}
+		survey.Ranges = append(survey.Ranges, reconcile.Range{From: from, To: to})
+	}
 	return []wire.Request{
 		pull,
+		survey,
 		{Kind: wire.Pull, Topic: random32(rng), Proof: random32(rng)},
 		{Kind: wire.Redeem, Topic: random32(rng), Proof: random32(rng), Secret: random32(rng)},
 	}
@@ -110,6 +117,71 @@ func TestRequest(t *testing.T) {
 	if _, err := wire.StatusOf(9); !errors.Is(err, wire.ErrMalformed) {
 		t.Errorf("status 9: got %v", err)
 	}
+}
+
+// Ranges that overlap would let somebody be asked to look at the same commits again and again.
+func TestSurveyOverlaps(t *testing.T) {
+	a, b, c := reconcile.Point{Gen: 1}, reconcile.Point{Gen: 2}, reconcile.Point{Gen: 3}
+	for _, ranges := range [][]reconcile.Range{{{From: b, To: a}}, {{From: a, To: a}}, {{From: a, To: c}, {From: b, To: c}}, {{From: b, To: c}, {From: a, To: b}}} {
+		r := wire.Request{Kind: wire.Survey, Ranges: ranges}
+		if _, err := wire.DecodeRequest(r.Append(nil)); !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("%v: got %v", ranges, err)
+		}
+	}
+}
+
+// answers are two to a survey.
+func answers() []reconcile.Answer {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var list, parts reconcile.Answer
+	for range reconcile.ListMax {
+		list.Prefixes = append(list.Prefixes, rng.Uint64())
+	}
+	for range reconcile.PartsMax {
+		parts.Parts = append(parts.Parts, reconcile.Part{To: reconcile.Point{Gen: rng.Uint64(), Prefix: rng.Uint64()}, Print: reconcile.Print{byte(rng.Int())}})
+	}
+	return []reconcile.Answer{list, {}, parts}
+}
+
+func appendAnswers(list []reconcile.Answer) (b []byte) {
+	for _, a := range list {
+		b = wire.AppendAnswer(b, a)
+	}
+	return b
+}
+
+func TestAnswers(t *testing.T) {
+	want := answers()
+	data := appendAnswers(want)
+	if got, err := wire.DecodeAnswers(data, len(want)); err != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("got %v, %v; want %v", got, err, want)
+	}
+	if len(data) > wire.AnswersSizeMax/reconcile.RangesMax*len(want) {
+		t.Errorf("%d bytes of %d answers are over the limit", len(data), len(want))
+	}
+	for n := range data {
+		if _, err := wire.DecodeAnswers(data[:n], len(want)); !errors.Is(err, wire.ErrMalformed) {
+			t.Fatalf("first %d of %d bytes: got %v", n, len(data), err)
+		}
+	}
+	for name, data := range map[string][]byte{"kind 3": {3, 0}, "no parts": {2, 0}, "a byte too many": {1, 0, 0}} {
+		if _, err := wire.DecodeAnswers(data, 1); !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if _, err := wire.DecodeAnswers([]byte{1, reconcile.ListMax + 1}, 1); !errors.Is(err, wire.ErrLimit) {
+		t.Errorf("long list: got %v", err)
+	}
+}
+
+func FuzzDecodeAnswers(f *testing.F) {
+	f.Add(appendAnswers(answers()), 3)
+	f.Fuzz(func(t *testing.T, in []byte, n int) {
+		list, err := wire.DecodeAnswers(in, n)
+		if err == nil && !bytes.Equal(appendAnswers(list), in) {
+			t.Errorf("%x becomes %x", in, appendAnswers(list))
+		}
+	})
 }
 
 // A proof is good for one document, one asker and one who is asked.
