@@ -32,7 +32,6 @@ import (
 	dssync "github.com/ipfs/go-datastore/sync"
 	kad "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p-kad-dht/amino"
-	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
@@ -94,10 +93,7 @@ type DHT struct {
 }
 
 // core is kad-dht while it runs.
-type core struct {
-	*kad.IpfsDHT
-	messenger *pb.ProtocolMessenger
-}
+type core = kad.IpfsDHT
 
 // New prepares a DHT on h and starts nothing. It refuses a bad network name
 // with *NameError.
@@ -173,15 +169,7 @@ func (d *DHT) Run(ctx context.Context) error {
 
 func (d *DHT) start() (*core, error) {
 	opts := append(d.network.rules(d.host), kad.Datastore(d.records), kad.DisableAutoRefresh())
-	k, err := kad.New(d.host, opts...)
-	if err != nil {
-		return nil, err
-	}
-	m, err := pb.NewProtocolMessenger(k.MessageSender())
-	if err != nil {
-		return nil, errors.Join(err, k.Close())
-	}
-	return &core{k, m}, nil
+	return kad.New(d.host, opts...)
 }
 
 // Stats is a moment of a DHT's life.

@@ -130,7 +130,7 @@ func searchAddrs(ctx context.Context, k *core, p peer.AddrInfo, slots chan struc
 	defer func() { <-slots }()
 	ctx, cancel := context.WithTimeout(ctx, addressLookupTimeout)
 	defer cancel()
-	if found, err := k.IpfsDHT.FindPeer(ctx, p.ID); err == nil {
+	if found, err := k.FindPeer(ctx, p.ID); err == nil {
 		return found
 	}
 	return p
@@ -185,7 +185,7 @@ func (s *providerSet) unclaimed() []peer.ID {
 func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
 	var found peer.AddrInfo
 	err := d.lookup(ctx, func(ctx context.Context, c *core) (err error) {
-		if found, err = c.IpfsDHT.FindPeer(ctx, id); err != nil || len(found.Addrs) > 0 {
+		if found, err = c.FindPeer(ctx, id); err != nil || len(found.Addrs) > 0 {
 			return err
 		}
 		for _, conn := range d.host.Network().ConnsToPeer(id) {
@@ -207,7 +207,7 @@ func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
 func (d *DHT) GetValue(ctx context.Context, key string) ([]byte, error) {
 	var value []byte
 	err := d.lookup(ctx, func(ctx context.Context, c *core) (err error) {
-		value, err = c.IpfsDHT.GetValue(ctx, key)
+		value, err = c.GetValue(ctx, key)
 		return err
 	})
 	if err != nil {
@@ -220,7 +220,7 @@ func (d *DHT) GetValue(ctx context.Context, key string) ([]byte, error) {
 // one that does not validate, or that is older than what is there.
 func (d *DHT) PutValue(ctx context.Context, key string, value []byte) error {
 	err := d.lookup(ctx, func(ctx context.Context, c *core) error {
-		return c.IpfsDHT.PutValue(ctx, key, value)
+		return c.PutValue(ctx, key, value)
 	})
 	if err != nil {
 		return fmt.Errorf("put value %q: %w", key, err)

@@ -73,6 +73,9 @@ func (n networkName) prefix() protocol.ID {
 	}
 }
 
+// protocol is that of the network's DHT.
+func (n networkName) protocol() protocol.ID { return n.prefix() + "/kad/1.0.0" }
+
 // serviceName is the network's name in multicast DNS.
 func (n networkName) serviceName() string {
 	if n == NetworkDefault {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p-kad-dht/amino"
+	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multihash"
 
@@ -34,7 +35,7 @@ const (
 	finishedMax = 128
 
 	provideTimeout = 2 * time.Minute  // one lookup
-	sendTimeout    = 10 * time.Second // one record to one peer
+	sendTimeout    = 10 * time.Second // one record
 )
 
 // errFewTookIt is an attempt to provide that may be tried again.
@@ -107,13 +108,14 @@ type item struct {
 // the journal a few at a time.
 func (d *DHT) provideRow(ctx context.Context, c *core, row []item) (done int) {
 	var near nearby
+	defer func() { near.leave() }()
 	var sent []entry
 	var last item
 	note := func() {
 		if len(sent) == 0 {
 			return
 		}
-		took := confirm(ctx, c, last, &near)
+		took := near.confirm(ctx, last)
 		least := took
 		for i := range sent {
 			sent[i].reach = min(sent[i].reach, took)
@@ -131,9 +133,24 @@ func (d *DHT) provideRow(ctx context.Context, c *core, row []item) (done int) {
 		}
 		sent = sent[:0]
 	}
+	provide := func(it item) (reach int, err error) {
+		// Peers that ask this node itself must hear of it, whoever else does.
+		self := peer.AddrInfo{ID: d.host.ID(), Addrs: c.FilteredAddrs()}
+		if err := c.ProviderStore().AddProvider(ctx, it.hash, self); err != nil {
+			return 0, err
+		}
+		if !near.serves(it.key) {
+			note()
+			near.leave()
+			if near, err = d.lookupNearby(ctx, c, it); err != nil {
+				return 0, err
+			}
+		}
+		return near.send(ctx, it, self)
+	}
 	failures := 0
 	for _, it := range row {
-		reach, err := d.provideOne(ctx, c, it, &near)
+		reach, err := provide(it)
 		if err == nil {
 			failures = 0
 			sent, last = append(sent, entry{hash: it.hash, at: time.Now(), reach: reach}), it
@@ -168,75 +185,15 @@ func (d *DHT) finish(ctx context.Context, sent []entry) {
 	d.schedule(sent)
 }
 
-// nearby is what the last lookup of a row has found.
+// nearby is what a lookup has found, and the lines to those peers.
 type nearby struct {
-	region keyspace.Region
-	peers  []peer.ID
+	region    keyspace.Region
+	peers     []peer.ID
+	lines     *lines
+	messenger *pb.ProtocolMessenger
 }
 
-// provideOne sends one record to the peers nearest to it and returns how many
-// took it.
-func (d *DHT) provideOne(ctx context.Context, c *core, it item, near *nearby) (reach int, err error) {
-	// Peers that ask this node itself must hear of it, whoever else does.
-	self := peer.AddrInfo{ID: d.host.ID(), Addrs: c.FilteredAddrs()}
-	if err := c.ProviderStore().AddProvider(ctx, it.hash, self); err != nil {
-		return 0, err
-	}
-	if len(near.peers) == 0 || near.region.Exact(it.key) < min(reuseMin, len(near.peers)) {
-		*near, err = lookupNearby(ctx, c, it)
-		if err != nil {
-			return 0, err
-		}
-	}
-	var took [replicas]bool
-	var tasks sync.WaitGroup
-	order := near.region.Nearest(it.key)
-	for i, n := range order[:min(len(order), replicas)] {
-		tasks.Go(func() {
-			sendCtx, cancel := context.WithTimeout(ctx, sendTimeout)
-			defer cancel()
-			took[i] = c.messenger.PutProviderAddrs(sendCtx, near.peers[n], it.hash, self) == nil
-		})
-	}
-	tasks.Wait()
-	for _, ok := range took {
-		if ok {
-			reach++
-		}
-	}
-	if few(reach, len(order)) {
-		return reach, fmt.Errorf("%w: %d of %d", errFewTookIt, reach, len(order))
-	}
-	return reach, nil
-}
-
-// few tells whether fewer peers than half of those that should have it took a record.
-func few(took, of int) bool { return took == 0 || 2*took < min(of, replicas) }
-
-// confirm waits until the peers have worked off what a worker has sent them, and returns how
-// many of them have. A record is sent without an answer, and a connection takes bytes for a
-// peer that is gone, or cut off, until that is noticed; but a peer reads a stream's requests in
-// order. Without the wait, moreover, thousands of records would queue in its stream, and fresh
-// CIDs behind them.
-func confirm(ctx context.Context, c *core, last item, near *nearby) (took int) {
-	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
-	defer cancel()
-	var answered atomic.Int64
-	var tasks sync.WaitGroup
-	order := near.region.Nearest(last.key)
-	for _, n := range order[:min(len(order), replicas)] {
-		tasks.Go(func() {
-			// Whatever it answers, it has read what came before.
-			if _, _, err := c.messenger.GetProviders(ctx, near.peers[n], last.hash); err == nil {
-				answered.Add(1)
-			}
-		})
-	}
-	tasks.Wait()
-	return int(answered.Load())
-}
-
-func lookupNearby(ctx context.Context, c *core, it item) (nearby, error) {
+func (d *DHT) lookupNearby(ctx context.Context, c *core, it item) (nearby, error) {
 	ctx, cancel := context.WithTimeout(ctx, provideTimeout)
 	defer cancel()
 	peers, err := c.GetClosestPeers(ctx, string(it.hash))
@@ -250,5 +207,72 @@ func lookupNearby(ctx context.Context, c *core, it item) (nearby, error) {
 	for i, p := range peers {
 		keys[i] = keyspace.Of([]byte(p))
 	}
-	return nearby{keyspace.NewRegion(it.key, keys, replicas), peers}, nil
+	lines := newLines(d.host, d.network.protocol())
+	m, err := pb.NewProtocolMessenger(lines)
+	if err != nil {
+		return nearby{}, err
+	}
+	return nearby{keyspace.NewRegion(it.key, keys, replicas), peers, lines, m}, nil
 }
+
+// serves tells whether the nearest peers of a key are among these.
+func (n *nearby) serves(k keyspace.Key) bool {
+	return len(n.peers) > 0 && n.region.Exact(k) >= min(reuseMin, len(n.peers))
+}
+
+// leave ends the lines.
+func (n *nearby) leave() {
+	if n.lines != nil {
+		n.lines.close()
+	}
+}
+
+// nearest are those that should have a record.
+func (n *nearby) nearest(k keyspace.Key) []int {
+	order := n.region.Nearest(k)
+	return order[:min(len(order), replicas)]
+}
+
+// send sends one record to the peers nearest to it and returns how many took it.
+func (n *nearby) send(ctx context.Context, it item, self peer.AddrInfo) (reach int, err error) {
+	nearest := n.nearest(it.key)
+	reach = n.each(ctx, nearest, func(ctx context.Context, p peer.ID) error {
+		return n.messenger.PutProviderAddrs(ctx, p, it.hash, self)
+	})
+	if few(reach, len(nearest)) {
+		return reach, fmt.Errorf("%w: %d of %d", errFewTookIt, reach, len(nearest))
+	}
+	return reach, nil
+}
+
+// confirm waits until the peers have worked off what a row has sent them, and returns how many
+// of them have. A record is sent without an answer, and a connection takes bytes for a peer that
+// is gone, or cut off, until that is noticed; but a peer reads a line's messages in order.
+// Without the wait, moreover, thousands of records would queue in the line, and fresh CIDs
+// behind them.
+func (n *nearby) confirm(ctx context.Context, last item) (took int) {
+	return n.each(ctx, n.nearest(last.key), func(ctx context.Context, p peer.ID) error {
+		_, _, err := n.messenger.GetProviders(ctx, p, last.hash) // whatever it answers, it has read what came before
+		return err
+	})
+}
+
+// each does something with some of the peers at once, and returns with how many it went well.
+func (n *nearby) each(ctx context.Context, which []int, f func(context.Context, peer.ID) error) int {
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	var well atomic.Int64
+	var tasks sync.WaitGroup
+	for _, i := range which {
+		tasks.Go(func() {
+			if f(ctx, n.peers[i]) == nil {
+				well.Add(1)
+			}
+		})
+	}
+	tasks.Wait()
+	return int(well.Load())
+}
+
+// few tells whether fewer peers than half of those that should have it took a record.
+func few(took, of int) bool { return took == 0 || 2*took < min(of, replicas) }
