@@ -36,6 +36,7 @@ type level struct{ file, dirs int }
 type descent struct {
 	ahead map[cid.Cid]level // nodes that a node which was read links to
 	sizes []int             // of the file nodes that were read last, by level
+	file  cid.Cid           // root of the first file that was read and has more blocks
 }
 
 // enter takes in a node that is read. tree says that directories are gone into,
@@ -60,6 +61,9 @@ func (d *descent) enter(b block.Block, tree bool) error {
 	}
 	if below.file > 0 && !d.fits(at.file, b.Size()) {
 		return errTooLarge
+	}
+	if n.kind == typeFile && !d.file.Defined() {
+		d.file = c
 	}
 	if n.kind == typeDirectory && !tree {
 		return nil

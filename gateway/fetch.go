@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,7 @@ var errBusy = errors.New("too many large directories are being listed at once: t
 // end.
 type fetch struct {
 	offline bool          // only-if-cached
+	ranges  string        // the Range header
 	timeout time.Duration // without progress
 	cancel  context.CancelCauseFunc
 	timer   *time.Timer
@@ -45,12 +47,19 @@ type fetch struct {
 	failed  error // why the response cannot be what was asked for
 	source  phaser
 	asked   []cid.Cid // of source, and not answered yet
+	streams streamer  // the source, until it was told of a file
 	listed  int64     // bytes, this request's part of listings
 	ended   bool
 }
 
 // phaser is a getter that can tell what it is doing.
 type phaser interface{ Phase() string }
+
+// streamer is a getter that fetches a file better if it knows that one is read: from the
+// beginning to its end, or, if not whole, a part of it.
+type streamer interface {
+	Stream(root cid.Cid, whole bool)
+}
 
 // bound is what a request may still read, if it is limited.
 type bound struct {
@@ -67,6 +76,7 @@ func newFetch(r *http.Request, o Options, listings *atomic.Int64) (*fetch, conte
 	ctx, cancel := context.WithCancelCause(r.Context())
 	f := &fetch{
 		offline:   r.Header.Get("Cache-Control") == "only-if-cached",
+		ranges:    r.Header.Get("Range"),
 		timeout:   o.RetrievalTimeout,
 		cancel:    cancel,
 		blocksMax: o.StreamBlocksMax,
@@ -118,6 +128,19 @@ func (f *fetch) watch(source block.Getter) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.source, _ = source.(phaser)
+	f.streams, _ = source.(streamer)
+	f.stream()
+}
+
+// stream tells the source of the file that is read, once both are known and the request is for
+// its content. Of a part that has an end that is not worth a round trip. f.mu is held.
+func (f *fetch) stream() {
+	whole := f.ranges == "" || f.ranges == "bytes=0-"
+	if !f.bound.listing || f.streams == nil || !f.descent.file.Defined() || !whole && !strings.HasSuffix(f.ranges, "-") {
+		return
+	}
+	f.streams.Stream(f.descent.file, whole)
+	f.streams = nil
 }
 
 func (f *fetch) end() {
@@ -145,6 +168,7 @@ func (f *fetch) limit(b bound) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.bound = b
+	f.stream()
 }
 
 // spend counts a block that was read. It fails when the request has had all
@@ -183,6 +207,9 @@ func (f *fetch) descend(b block.Block) error {
 		return nil
 	}
 	err := f.descent.enter(b, f.bound.limited && !f.bound.listing)
+	if err == nil {
+		f.stream()
+	}
 	if err != nil && f.failed == nil {
 		f.failed = err
 	}

@@ -140,7 +140,8 @@ func (o Options) withDefaults() Options {
 // New makes the handler. source opens a session that may ask the network and
 // lives until ctx ends, one for each request that needs one; if it has a method
 // Phase() string, that tells what a request was waiting for when its time was
-// over. local never asks the network, and answers alone where the client says
+// over; if it has Stream(root cid.Cid, whole bool), it is told of the file that is
+// read. local never asks the network, and answers alone where the client says
 // only-if-cached.
 func New(source func(ctx context.Context) block.Getter, local block.Getter, o Options) (http.Handler, error) {
 	o = o.withDefaults()

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -38,6 +39,60 @@ func TestFetch(t *testing.T) {
 	<-ended
 	if n := opened.Load(); n != 2 {
 		t.Errorf("%d sessions for two requests", n)
+	}
+}
+
+// streams is a getter that is told which files are read.
+type streams struct {
+	block.Getter
+	told chan string
+}
+
+func (s streams) Stream(root cid.Cid, whole bool) { s.told <- fmt.Sprint(root, " ", whole) }
+
+// TestStream is told of the file that a request reads, once, and of nothing where none is read.
+func TestStream(t *testing.T) {
+	d := newDAG(t)
+	f, small := d.file(noise(50_000), 1000, true), d.file(noise(10), 1000, true)
+	root := d.directory(map[string]ipld.Node{"f": f, "small": small})
+	remote := d.memory()
+	told := make(chan string, 100)
+	source := func(context.Context) block.Getter { return streams{remote, told} }
+	// The nodes may be there, and the content be elsewhere.
+	nodes := d.memory().move(root.Cid(), f.Cid())
+	for _, local := range []*memory{{}, nodes} {
+		s := newSite(t, source, local, gateway.Options{})
+		for _, c := range []struct {
+			path, header string
+			want         string
+		}{
+			{"/f", "", f.Cid().String() + " true"},
+			{"/f", "Range: bytes=0-", f.Cid().String() + " true"},
+			{"/f", "Range: bytes=30000-", f.Cid().String() + " false"},
+			{"/f", "Range: bytes=30000-30010", ""},
+			{"/small", "", ""},
+			{"", "", ""},
+			{"/f?format=raw", "", ""},
+			{"?format=car", "", ""},
+			{"?format=tar", "", ""},
+		} {
+			var headers []string
+			if c.header != "" {
+				headers = []string{c.header}
+			}
+			s.get("/ipfs/"+root.Cid().String()+c.path, headers...)
+			got := ""
+			for len(told) > 0 {
+				got += <-told
+			}
+			if got != c.want {
+				t.Errorf("%s %s: told of %q, want %q", c.path, c.header, got, c.want)
+			}
+		}
+		s.do(http.MethodHead, "/ipfs/"+root.Cid().String()+"/f")
+		if len(told) > 0 {
+			t.Errorf("HEAD: told of %s", <-told)
+		}
 	}
 }
 

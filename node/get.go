@@ -62,6 +62,15 @@ func (s *Session) Get(ctx context.Context, c cid.Cid) (block.Block, error) {
 // such fetch of a session is.
 func (s *Session) Fetch(root cid.Cid, o exchange.Order) { s.dag.Store(&dag{root, o}) }
 
+// Stream is Fetch for a file that is read: all of it from the beginning, or parts.
+func (s *Session) Stream(root cid.Cid, whole bool) {
+	order := exchange.Parts
+	if whole {
+		order = exchange.Forward
+	}
+	s.Fetch(root, order)
+}
+
 // fetchDAG begins that.
 func (s *Session) fetchDAG() {
 	if d := s.dag.Swap(nil); d != nil {
