@@ -111,6 +111,17 @@ func (c *Client) Provide(ctx context.Context, ref string) error {
 	return c.call(ctx, http.MethodPost, "provide", url.Values{"ref": {ref}}, nil, nil)
 }
 
+// Offer tells a connected peer, by its ID, of content that it may fetch.
+func (c *Client) Offer(ctx context.Context, ref, peer string) error {
+	return c.call(ctx, http.MethodPost, "offer", url.Values{"ref": {ref}, "peer": {peer}}, nil, nil)
+}
+
+// Offers yields what peers have offered, oldest first, and with follow what they offer until ctx
+// ends.
+func (c *Client) Offers(ctx context.Context, follow bool) iter.Seq2[Offer, error] {
+	return items[Offer](ctx, c, "offers", url.Values{"follow": {strconv.FormatBool(follow)}})
+}
+
 // Watch hands over the progress of the fetch that was given id, until it is over
 // or ctx ends.
 func (c *Client) Watch(ctx context.Context, id string, progress func(Progress)) error {

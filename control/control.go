@@ -98,6 +98,8 @@ func New(n *node.Node, o Options) http.Handler {
 	events("POST /api/v1/peers/connect", s.connect)
 	events("GET /api/v1/find", s.find)
 	events("POST /api/v1/provide", s.provide)
+	events("POST /api/v1/offer", s.offer)
+	events("GET /api/v1/offers", s.offers)
 	events("GET /api/v1/progress", s.progress)
 	events("GET /api/v1/doc/ls", s.docList)
 	events("POST /api/v1/doc/create", s.docCreate)

@@ -102,6 +102,7 @@ func classes() []class {
 		{CodeNotFound, "p2pnode doc log lists the commits of a document that are here", false, is(crdt.ErrMissing)},
 		{CodeNotFound, "p2pnode doc ls lists the documents", false, is(replica.ErrUnknown)},
 		{CodeUnreachable, "start one with p2pnode daemon", true, is(node.ErrOffline, replica.ErrOffline)},
+		{CodeGeneral, "p2pnode peers connect reaches it; peers that speak bitswap alone take no offers", true, is(exchange.ErrNoSwarm)},
 		{CodeAuth, "p2pnode doc writers NAME lists who may", false, is(crdt.ErrRole)},
 		{CodeAuth, "ask for another one: p2pnode doc share makes it", false, is(replica.ErrRedeemed)},
 		{CodeUsage, "", false, is(replica.ErrName, replica.ErrTicket)},

@@ -6,6 +6,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/p2pnode/p2pnode/node"
 )
 
@@ -92,6 +94,32 @@ func (s *server) provide(ctx context.Context, p *params, _ *stream) (any, error)
 		return nil, p.err
 	}
 	return nil, s.node.Provide(ctx, c)
+}
+
+func (s *server) offer(ctx context.Context, p *params, _ *stream) (any, error) {
+	c := p.cid()
+	to, err := peer.Decode(p.text("peer"))
+	if err != nil {
+		p.fail("peer", err)
+	}
+	if p.err != nil {
+		return nil, p.err
+	}
+	return nil, s.node.Offer(ctx, to, c)
+}
+
+// offers sends what was offered, and what is if follow is set.
+func (s *server) offers(ctx context.Context, p *params, out *stream) (any, error) {
+	follow := p.flag("follow")
+	if p.err != nil {
+		return nil, p.err
+	}
+	for o := range s.node.Offers(ctx, follow) {
+		if err := out.item(Offer{CID: o.Root.String(), Size: o.Size, Peer: o.From.String()}); err != nil {
+			return nil, err
+		}
+	}
+	return nil, ctx.Err()
 }
 
 // verify reads every block and sends what is wrong.

@@ -87,6 +87,13 @@ type Provider struct {
 	Addrs []string `json:"addrs"`
 }
 
+// Offer is content that a peer offers.
+type Offer struct {
+	CID  string `json:"cid"`
+	Size int64  `json:"size"` // bytes of all blocks, as the peer says
+	Peer string `json:"peer"`
+}
+
 // Roots are the roots of an imported archive.
 type Roots struct {
 	Roots []string `json:"roots"`

@@ -156,6 +156,8 @@ func (d *driver) handleSwarm(ctx context.Context, in any) {
 		if d.x.members[in.member.id] == in.member {
 			d.lost(ctx, in.member.id)
 		}
+	case offering:
+		d.offer(ctx, in)
 	case unheard:
 		d.unheard(ctx, in.guest)
 	case walked:

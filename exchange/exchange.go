@@ -114,6 +114,7 @@ type Exchange struct {
 	down    *pacer // of blocks that are received
 	gate    *gate
 	saves   chan struct{} // a token when there may be something to save
+	offers  offers
 	nextID  atomic.Uint64
 	tasks   sync.WaitGroup
 

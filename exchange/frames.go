@@ -38,6 +38,12 @@ func (x *Exchange) readFrames(ctx context.Context, s network.Stream, in *inbound
 			if err := in.leaves.WaitN(ctx, leavesOf(f)); err != nil {
 				return false, err
 			}
+			if o, ok := f.(frame.Offer); ok {
+				if block.Check(o.Root) == nil {
+					x.offers.add(Offered{p, o.Root, o.Size})
+				}
+				return false, nil
+			}
 			if _, ok := f.(frame.Open); ok {
 				if err := x.gate.pass(ctx, &in.account, openMiss); err != nil {
 					return false, err

@@ -188,12 +188,19 @@ func (d *driver) sendFrames(ctx context.Context, a swarm.Send) {
 		}
 	}
 	x.spawn(func() {
-		_, err := x.write(ctx, m.id, m.control, controlSize, func(s *stream) error { return s.frames.Write(a.Frames...) })
-		if err != nil {
-			x.log.Debug("send frames", "peer", m.id, "err", err)
-			x.post(ctx, broken{m})
-			return
+		if x.writeFrames(ctx, m, a.Frames...) == nil {
+			x.post(ctx, swarm.Sent{Peer: m.id})
 		}
-		x.post(ctx, swarm.Sent{Peer: m.id})
 	})
+}
+
+// writeFrames writes control frames to a member. After an error all that is under way with it
+// begins anew.
+func (x *Exchange) writeFrames(ctx context.Context, m *member, frames ...frame.Frame) error {
+	_, err := x.write(ctx, m.id, m.control, controlSize, func(s *stream) error { return s.frames.Write(frames...) })
+	if err != nil {
+		x.log.Debug("send frames", "peer", m.id, "err", err)
+		x.post(ctx, broken{m})
+	}
+	return err
 }

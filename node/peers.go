@@ -16,7 +16,9 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
 
+	"github.com/p2pnode/p2pnode/exchange"
 	"github.com/p2pnode/p2pnode/gossip"
+	"github.com/p2pnode/p2pnode/unixfs"
 )
 
 // connectTimeout bounds a dial that nobody waits for.
@@ -134,6 +136,31 @@ func (n *Node) Provide(ctx context.Context, c cid.Cid) error {
 		return fmt.Errorf("provide %s: %w", c, err)
 	}
 	return n.provide(ctx, c)
+}
+
+// Offer tells a connected peer that it can have what this node has below c. It is up to the peer
+// to fetch it.
+func (n *Node) Offer(ctx context.Context, to peer.ID, c cid.Cid) error {
+	if n.exchange == nil {
+		return fmt.Errorf("offer %s: %w", c, ErrOffline)
+	}
+	link, err := unixfs.Resolve(ctx, n.Local(), unixfs.Path{Root: c})
+	if err != nil {
+		return fmt.Errorf("offer %s: %w", c, err)
+	}
+	return n.exchange.Offer(ctx, to, c, int64(link.Tsize))
+}
+
+// Offers yields what peers have offered, and with follow what they offer until ctx ends. What a
+// peer offers is fetched only if somebody gets it.
+func (n *Node) Offers(ctx context.Context, follow bool) iter.Seq[exchange.Offered] {
+	switch {
+	case n.exchange == nil:
+		return func(func(exchange.Offered) bool) {}
+	case follow:
+		return n.exchange.Offers(ctx)
+	}
+	return slices.Values(n.exchange.Offered())
 }
 
 // GetValue returns the newest valid value of key in the DHT, such as the IPNS

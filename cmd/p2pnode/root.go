@@ -51,7 +51,7 @@ func newRoot(a *app) *cobra.Command {
 	root.AddCommand(
 		initCommand(a), daemonCommand(a), stopCommand(a), statusCommand(a), idCommand(a),
 		addCommand(a), getCommand(a), catCommand(a), lsCommand(a), pinCommand(a), gcCommand(a), verifyCommand(a),
-		docCommand(a), statCommand(a), limitCommand(a), peersCommand(a), findCommand(a), provideCommand(a), carCommand(a),
+		docCommand(a), statCommand(a), limitCommand(a), peersCommand(a), findCommand(a), provideCommand(a), offerCommand(a), offersCommand(a), carCommand(a),
 		configCommand(a), versionCommand(a), demoCommand(a),
 	)
 	root.SetHelpCommand(helpCommand())

@@ -56,8 +56,6 @@ func (m *Machine) frame(r *remote, f frame.Frame) bool {
 			m.touch(l.d)
 		}
 		return true
-	case frame.Offer:
-		return true // nobody here takes any yet
 	}
 	return false
 }
