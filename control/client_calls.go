@@ -53,6 +53,15 @@ func (c *Client) Pin(ctx context.Context, r Ref, name string, progress func(Prog
 	return p, err
 }
 
+// UpdatePin is Pin in the place of a pin that there is, with its name.
+func (c *Client) UpdatePin(ctx context.Context, old string, r Ref, progress func(Progress)) (Pin, error) {
+	q := r.query()
+	q.Set("old", old)
+	var p Pin
+	err := c.call(ctx, http.MethodPost, "pin/update", q, on(kindProgress, progress), &p)
+	return p, err
+}
+
 // Unpin lets go of a pinned root.
 func (c *Client) Unpin(ctx context.Context, ref string) (Pin, error) {
 	return post[Pin](ctx, c, "pin/rm", url.Values{"ref": {ref}})

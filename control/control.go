@@ -88,6 +88,7 @@ func New(n *node.Node, o Options) http.Handler {
 	events("GET /api/v1/ls", s.list)
 	events("GET /api/v1/pin/ls", s.pins)
 	events("POST /api/v1/pin/add", s.pin)
+	events("POST /api/v1/pin/update", s.updatePin)
 	events("POST /api/v1/pin/rm", s.unpin)
 	events("POST /api/v1/gc", s.gc)
 	events("POST /api/v1/verify", s.verify)

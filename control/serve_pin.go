@@ -3,6 +3,8 @@ package control
 import (
 	"context"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/p2pnode/p2pnode/node"
 )
 
@@ -12,15 +14,37 @@ func (s *server) pin(ctx context.Context, p *params, out *stream) (any, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
-	root, err := s.node.Pin(ctx, ref, name, func(t node.PinProgress) {
-		told := progressOf(t.Network)
-		told.Bytes, told.Blocks = t.Bytes, t.Blocks
-		_ = out.progress(told) // a client that is gone has cancelled ctx
-	})
+	root, err := s.node.Pin(ctx, ref, name, tellPin(out))
 	if err != nil {
 		return nil, err
 	}
 	return Pin{Cid: root.String(), Name: name}, nil
+}
+
+// updatePin does so in the place of a pin.
+func (s *server) updatePin(ctx context.Context, p *params, out *stream) (any, error) {
+	ref := p.path()
+	old, err := cid.Decode(p.text("old"))
+	if err != nil {
+		p.fail("old", err)
+	}
+	if p.err != nil {
+		return nil, p.err
+	}
+	root, err := s.node.UpdatePin(ctx, old, ref, tellPin(out))
+	if err != nil {
+		return nil, err
+	}
+	return Pin{Cid: root.String()}, nil
+}
+
+// tellPin sends progress.
+func tellPin(out *stream) func(node.PinProgress) {
+	return func(t node.PinProgress) {
+		told := progressOf(t.Network)
+		told.Bytes, told.Blocks = t.Bytes, t.Blocks
+		_ = out.progress(told) // a client that is gone has cancelled ctx
+	}
 }
 
 func (s *server) unpin(ctx context.Context, p *params, _ *stream) (any, error) {

@@ -143,7 +143,7 @@ func (d *driver) handleSwarm(ctx context.Context, in any) {
 	case swarm.Fetch:
 		if d.x.lives(in.ID) { // else nobody would ever end it
 			d.orders[in.ID] = in.Order
-			d.step(ctx, swap.Begin{Session: in.ID, Root: in.Root})
+			d.step(ctx, swap.Begin{Session: in.ID, Root: in.First})
 			d.stepSwarm(ctx, in)
 		}
 	case heard:

@@ -24,6 +24,10 @@ func (x *Exchange) readFrames(ctx context.Context, s network.Stream, in *inbound
 		received := func(size int) { x.post(ctx, swarm.Receiving{Peer: p, Size: size}) }
 		err := x.readOne(ctx, s, reader, in, received, func(buf []byte) (blocks bool, err error) {
 			f, err := frame.Decode(buf)
+			f, ok := fromWire(f)
+			if !ok {
+				return false, fmt.Errorf("open a DAG that has no name: %w", frame.ErrMalformed)
+			}
 			switch f := f.(type) {
 			case nil: // malformed, or of an unknown type
 				return false, err

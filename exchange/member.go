@@ -71,7 +71,8 @@ func (m *member) expect(frames []frame.Frame, leaves func(root cid.Cid) []cid.Ci
 		case frame.Open:
 			r := &reception{root: f.Root, leaves: leaves(f.Root)}
 			if f.Nodes {
-				r.walk, r.credit = skeleton.New(f.Root), f.Credit
+				root, stops := unpruned(f.Root)
+				r.walk, r.credit = skeleton.New(root, stops...), f.Credit
 			}
 			m.channels[f.Channel] = r
 		case frame.Close:
@@ -188,7 +189,7 @@ func (d *driver) sendFrames(ctx context.Context, a swarm.Send) {
 		}
 	}
 	x.spawn(func() {
-		if x.writeFrames(ctx, m, a.Frames...) == nil {
+		if x.writeFrames(ctx, m, toWire(a.Frames)...) == nil {
 			x.post(ctx, swarm.Sent{Peer: m.id})
 		}
 	})

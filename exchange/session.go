@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/exchange/frame"
 	"github.com/p2pnode/p2pnode/exchange/swap"
 	"github.com/p2pnode/p2pnode/exchange/swarm"
 )
@@ -231,11 +232,19 @@ const (
 
 // Fetch has the blocks of the DAG below root fetched and stored while the session lives. It
 // does not wait for them. A session fetches one DAG so, the first.
-func (s *Session) Fetch(root cid.Cid, o Order) {
+//
+// Stops are left out, and what they lead to: blocks below which all is here. The DAG without them
+// is another one than the whole: only those exchange its blocks as a swarm who leave out the same.
+// At most StopsMax count, the first.
+func (s *Session) Fetch(root cid.Cid, o Order, stops ...cid.Cid) {
 	if block.Check(root) == nil && s.x.o.Links != nil {
-		s.x.post(context.Background(), swarm.Fetch{ID: s.id, Root: root, Order: o})
+		name := pruned(root, stops[:min(len(stops), StopsMax)])
+		s.x.post(context.Background(), swarm.Fetch{ID: s.id, Root: name, First: root, Order: o})
 	}
 }
+
+// StopsMax is how many blocks a Fetch leaves out.
+const StopsMax = frame.StopsMax
 
 // deliver hands a block to those that wait for it, and to the store. sessions fetch it,
 // whether they wait or not. It returns how many bytes the store owes to unsaved.

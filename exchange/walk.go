@@ -15,9 +15,10 @@ import (
 
 // walk visits the blocks of a DAG that the store has and that are not raw, in the order of
 // the protocol: a node, or the zero Block for a leaf. If one is not there the walk that is
-// returned with the error stands before it.
-func (x *Exchange) walk(ctx context.Context, root cid.Cid, visit func(block.Block) error) (*skeleton.Walk, error) {
-	w := skeleton.New(root)
+// returned with the error stands before it. name is as of pruned.
+func (x *Exchange) walk(ctx context.Context, name cid.Cid, visit func(block.Block) error) (*skeleton.Walk, error) {
+	root, stops := unpruned(name)
+	w := skeleton.New(root, stops...)
 	for {
 		c, more := w.Next()
 		if !more {

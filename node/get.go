@@ -27,6 +27,7 @@ type Session struct {
 type dag struct {
 	root  cid.Cid
 	order exchange.Order
+	stops []cid.Cid // blocks below which all is here
 }
 
 var (
@@ -60,7 +61,10 @@ func (s *Session) Get(ctx context.Context, c cid.Cid) (block.Block, error) {
 // Fetch says that what Get will be asked for is the DAG below root, and in which order:
 // when a block is missing, it is fetched as such, and not block by block. Only the first
 // such fetch of a session is.
-func (s *Session) Fetch(root cid.Cid, o exchange.Order) { s.dag.Store(&dag{root, o}) }
+// Stops are blocks below which all is here, and which are left out.
+func (s *Session) Fetch(root cid.Cid, o exchange.Order, stops ...cid.Cid) {
+	s.dag.Store(&dag{root, o, stops})
+}
 
 // Stream is Fetch for a file that is read: all of it from the beginning, or parts.
 func (s *Session) Stream(root cid.Cid, whole bool) {
@@ -74,7 +78,7 @@ func (s *Session) Stream(root cid.Cid, whole bool) {
 // fetchDAG begins that.
 func (s *Session) fetchDAG() {
 	if d := s.dag.Swap(nil); d != nil {
-		s.network.Fetch(d.root, d.order)
+		s.network.Fetch(d.root, d.order, d.stops...)
 	}
 }
 
@@ -134,13 +138,13 @@ func (t *Tree) Close() error {
 func (t *Tree) Progress() exchange.Progress { return t.session.Progress() }
 
 // resolve resolves a path and has what it leads to fetched in that order.
-func (s *Session) resolve(ctx context.Context, path unixfs.Path, o exchange.Order) (unixfs.Link, error) {
+func (s *Session) resolve(ctx context.Context, path unixfs.Path, o exchange.Order, stops ...cid.Cid) (unixfs.Link, error) {
 	if len(path.Segments) == 0 {
-		s.Fetch(path.Root, o)
+		s.Fetch(path.Root, o, stops...)
 	}
 	link, err := unixfs.Resolve(ctx, s, path)
 	if err == nil && len(path.Segments) > 0 {
-		s.Fetch(link.Cid, o)
+		s.Fetch(link.Cid, o, stops...)
 	}
 	return link, err
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -147,6 +148,20 @@ func (p *pins) change(ctx context.Context, c cid.Cid, value []byte) error {
 	return nil
 }
 
+// get returns the pin of a root, or ErrNotPinned.
+func (p *pins) get(ctx context.Context, c cid.Cid) (pin Pin, err error) {
+	value, err := p.state.Get(ctx, pinKey(c))
+	if errors.Is(err, errNoEntry) {
+		return pin, ErrNotPinned
+	}
+	if err == nil {
+		if err = json.Unmarshal(value, &pin); err != nil {
+			err = fmt.Errorf("%w: %w", ErrPinsDamaged, err)
+		}
+	}
+	return pin, err
+}
+
 // list returns all pins after proving that they are all there.
 func (p *pins) list(ctx context.Context) ([]Pin, error) {
 	p.mu.Lock()
@@ -191,8 +206,63 @@ const pinProgressInterval = 200 * time.Millisecond
 // name. progress, if not nil, is called now and then by one goroutine, and not
 // after Pin has returned.
 func (n *Node) Pin(ctx context.Context, path unixfs.Path, name string, progress func(PinProgress)) (cid.Cid, error) {
+	root, err := n.pin(ctx, path, name, nil, progress)
+	if err != nil {
+		return cid.Undef, fmt.Errorf("pin %s: %w", path, err)
+	}
+	return root, nil
+}
+
+// UpdatePin is Pin in the place of a pin that exists, which ends when the new one is on disk, and
+// whose name the new one gets. What both have in common is not asked for again, nor the nodes
+// above it where they are among the first blocks of the old one.
+func (n *Node) UpdatePin(ctx context.Context, old cid.Cid, path unixfs.Path, progress func(PinProgress)) (cid.Cid, error) {
+	fail := func(err error) (cid.Cid, error) {
+		return cid.Undef, fmt.Errorf("update pin %s to %s: %w", old, path, err)
+	}
+	p, err := n.pins.get(ctx, old)
+	if err != nil {
+		return fail(err)
+	}
+	stops, err := n.firstNodes(ctx, old, exchange.StopsMax)
+	if err != nil {
+		return fail(err)
+	}
+	root, err := n.pin(ctx, path, p.Name, stops, progress)
+	if err == nil && !root.Equals(old) {
+		err = n.pins.remove(ctx, old)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return root, nil
+}
+
+// firstNodes lists the first nodes of a DAG that is here, from the root on, at most so many.
+func (n *Node) firstNodes(ctx context.Context, root cid.Cid, most int) ([]cid.Cid, error) {
+	list := []cid.Cid{root}
+	for i := 0; i < len(list); i++ {
+		b, err := n.store.Get(ctx, list[i])
+		if err != nil {
+			return nil, err
+		}
+		next, err := links(b)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range next {
+			if c.Type() != cid.Raw && len(list) < most && !slices.ContainsFunc(list, c.Equals) {
+				list = append(list, c)
+			}
+		}
+	}
+	return list, nil
+}
+
+// pin fetches and keeps what is below path. Some blocks below which all is here may be told.
+func (n *Node) pin(ctx context.Context, path unixfs.Path, name string, here []cid.Cid, progress func(PinProgress)) (cid.Cid, error) {
 	if len(name) > pinNameSizeMax {
-		return cid.Undef, fmt.Errorf("pin %s: name of %d bytes (limit %d)", path, len(name), pinNameSizeMax)
+		return cid.Undef, fmt.Errorf("name of %d bytes (limit %d)", len(name), pinNameSizeMax)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -203,7 +273,7 @@ func (n *Node) Pin(ctx context.Context, path unixfs.Path, name string, progress 
 		visited, stop = g.tell(progress)
 		defer stop()
 	}
-	link, err := g.resolve(ctx, path, exchange.Rarest)
+	link, err := g.resolve(ctx, path, exchange.Rarest, here...)
 	if err != nil {
 		return cid.Undef, err
 	}
@@ -211,13 +281,13 @@ func (n *Node) Pin(ctx context.Context, path unixfs.Path, name string, progress 
 	n.store.hold(root)
 	defer n.store.drop(root)
 	if _, err := unixfs.Fetch(ctx, g, root, unixfs.FetchOptions{Progress: visited}); err != nil {
-		return cid.Undef, fmt.Errorf("pin %s: %w", path, err)
+		return cid.Undef, err
 	}
 	if err := g.flush(ctx); err != nil {
-		return cid.Undef, fmt.Errorf("pin %s: %w", path, err)
+		return cid.Undef, err
 	}
 	if err := n.pins.put(ctx, Pin{Cid: root, Name: name, Created: time.Now().UTC()}); err != nil {
-		return cid.Undef, fmt.Errorf("pin %s: %w", path, err)
+		return cid.Undef, err
 	}
 	return root, n.provide(ctx, root)
 }

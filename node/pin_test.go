@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	ds "github.com/ipfs/go-datastore"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/p2pnode/p2pnode/blockstore"
 	"github.com/p2pnode/p2pnode/node"
+	"github.com/p2pnode/p2pnode/unixfs"
 )
 
 // A database that has lost or changed one pin without noticing must not cost a
@@ -118,5 +120,39 @@ func TestPinsSurviveReopening(t *testing.T) {
 	}
 	if err := n.Unpin(ctx, link.Cid); !errors.Is(err, node.ErrNotPinned) {
 		t.Errorf("second unpin: got %v, want ErrNotPinned", err)
+	}
+}
+
+// A pin that is updated is another one with the same name, and the old one is gone; one that is
+// not there is not updated.
+func TestUpdatePin(t *testing.T) {
+	ctx := t.Context()
+	n, err := node.Open(ctx, node.Options{Offline: true, State: dssync.MutexWrap(ds.NewMapDatastore()), Store: blockstore.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	add := func(text, name string) unixfs.Path {
+		t.Helper()
+		link, err := n.Add(ctx, strings.NewReader(text), node.AddOptions{Name: name, NoPin: name == ""})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return unixfs.Path{Root: link.Cid}
+	}
+	old, fresh := add("old", "a name").Root, add("new", "")
+	if root, err := n.UpdatePin(ctx, old, fresh, nil); err != nil || root != fresh.Root {
+		t.Fatalf("got %s, %v", root, err)
+	}
+	if root, err := n.UpdatePin(ctx, fresh.Root, fresh, nil); err != nil || root != fresh.Root {
+		t.Fatalf("to the same: got %s, %v", root, err)
+	}
+	for p, err := range n.Pins(ctx) {
+		if err != nil || p.Cid != fresh.Root || p.Name != "a name" {
+			t.Errorf("got %+v, %v", p, err)
+		}
+	}
+	if _, err := n.UpdatePin(ctx, old, fresh, nil); !errors.Is(err, node.ErrNotPinned) {
+		t.Errorf("what is not pinned: got %v", err)
 	}
 }

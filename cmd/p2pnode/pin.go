@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -10,7 +9,7 @@ import (
 )
 
 func pinCommand(a *app) *cobra.Command {
-	return group("pin", "Keep content from being collected", pinAddCommand(a), pinLsCommand(a), pinRmCommand(a))
+	return group("pin", "Keep content from being collected", pinAddCommand(a), pinUpdateCommand(a), pinLsCommand(a), pinRmCommand(a))
 }
 
 func pinAddCommand(a *app) *cobra.Command {
@@ -25,7 +24,9 @@ func pinAddCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), func(b *backend) error {
 				err := a.each(cmd.Context(), args, func(ref string) error {
-					return a.pin(cmd.Context(), b, control.Ref{Ref: ref, Timeout: timeout}, name)
+					return a.pin(func(progress func(control.Progress)) (control.Pin, error) {
+						return b.Pin(cmd.Context(), control.Ref{Ref: ref, Timeout: timeout}, name, progress)
+					})
 				})
 				if err != nil {
 					return err
@@ -39,10 +40,33 @@ func pinAddCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) pin(ctx context.Context, b *backend, ref control.Ref, name string) error {
+func pinUpdateCommand(a *app) *cobra.Command {
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "update CID REF",
+		Short: "Fetch everything below REF and keep it in the place of a pin, which shares some of it",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd.Context(), func(b *backend) error {
+				err := a.pin(func(progress func(control.Progress)) (control.Pin, error) {
+					return b.UpdatePin(cmd.Context(), args[0], control.Ref{Ref: args[1], Timeout: timeout}, progress)
+				})
+				if err != nil {
+					return err
+				}
+				return a.end()
+			})
+		},
+	}
+	timeoutFlag(cmd.Flags(), &timeout)
+	return cmd
+}
+
+// pin shows how a pin is getting on, and then which it is.
+func (a *app) pin(do func(progress func(control.Progress)) (control.Pin, error)) error {
 	m := a.meter("pin")
 	defer m.end()
-	p, err := b.Pin(ctx, ref, name, func(p control.Progress) {
+	p, err := do(func(p control.Progress) {
 		m.set(p)
 		if a.json {
 			_ = a.emit("progress", p) // the item after it fails as well

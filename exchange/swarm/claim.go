@@ -23,7 +23,7 @@ func (m *Machine) Claim(id uint64, c cid.Cid) Claim {
 	switch {
 	case d == nil:
 		return Unclaimed
-	case c.Equals(d.root) && d.state != dagKnown && m.hasGuests():
+	case c.Equals(d.fetch.start) && d.state != dagKnown && m.hasGuests():
 		return Unclaimed // they know nothing else by which to learn who has it
 	case d.state != dagKnown && (!d.fetch.settled || d.fetch.reloads):
 		return Undecided

@@ -110,10 +110,12 @@ type (
 
 // Events of whoever uses the machine.
 type (
-	// Fetch asks for leaves of a DAG, of which the store may have some.
+	// Fetch asks for leaves of a DAG, of which the store may have some. Root may be any name
+	// by which all know the DAG; then First is the block that is its root.
 	Fetch struct {
 		ID    uint64
 		Root  cid.Cid
+		First cid.Cid
 		Order Order
 	}
 	// Leave takes that back.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2pnode/p2pnode/exchange/alarm"
@@ -13,6 +14,7 @@ import (
 // fetch is the part of a DAG that wants leaves.
 type fetch struct {
 	ids    []uint64
+	start  cid.Cid        // the block that is the root
 	reads  map[uint64]int // how far those have come that read; -1: they read parts
 	asked  leaves         // that somebody waits for, or has, or soon will
 	need   leaves         // that have not come yet
@@ -67,7 +69,10 @@ func (m *Machine) fetch(e Fetch) {
 		m.touch(d)
 		return
 	}
-	d.fetch = &fetch{ids: []uint64{e.ID}, reads: make(map[uint64]int), size: sizeUnknown}
+	d.fetch = &fetch{ids: []uint64{e.ID}, start: e.Root, reads: make(map[uint64]int), size: sizeUnknown}
+	if e.First.Defined() {
+		d.fetch.start = e.First
+	}
 	d.fetch.read(e)
 	d.fetch.began = m.now
 	d.fetch.settle.Fire = func() { m.settle(d) }

@@ -93,7 +93,7 @@ func (m *Machine) opened(r *remote, f frame.Open) bool {
 		m.send(r, frame.End{Channel: f.Channel, Reason: reason})
 		return true
 	}
-	if len(f.Stops) > 0 || r.channels() >= channelsMax {
+	if r.channels() >= channelsMax {
 		return refuse(frame.EndBusy)
 	}
 	if m.dags[f.Root] == nil && m.loads() >= loadsMax {
