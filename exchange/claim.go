@@ -18,7 +18,6 @@ import (
 func (d *driver) stepSwarm(ctx context.Context, e swarm.Event) int64 {
 	x := d.x
 	var kept int64
-	var after []func() // what needs another Step
 	for _, a := range d.swarm.Step(time.Now(), e) {
 		switch a := a.(type) {
 		case swarm.Send:
@@ -30,26 +29,23 @@ func (d *driver) stepSwarm(ctx context.Context, e swarm.Event) int64 {
 				x.spawn(func() { x.serveNodes(ctx, m, a) })
 			}
 		case swarm.Serve:
-			if r := x.remotes[a.Peer]; r != nil && d.guests[a.Peer] != nil {
-				x.spawn(func() { x.serveGuest(ctx, r, a) })
+			if r, g := x.remotes[a.Peer], d.guests[a.Peer]; r != nil && g != nil {
+				x.spawn(func() { x.serveGuest(ctx, r, g, a) })
 			} else if m := x.members[a.Peer]; m != nil {
 				x.spawn(func() { x.serveLeaves(ctx, m, a) })
 			}
 		case swarm.Deliver:
 			kept += d.arrived(ctx, a.Block, a.From, a.IDs)
 		case swarm.Settled:
-			after = append(after, func() { d.settled(ctx, a.IDs) })
+			d.later(func() { d.settled(ctx, a.IDs) })
 		case swarm.Lack:
 			d.lacked(ctx, a)
 		case swarm.Report:
 			x.report(a.Peer, Fault(a.Fault))
 		case swarm.Ban:
 			x.ban(a.Peer, a.For)
-			after = append(after, func() { d.gone(ctx, a.Peer) })
+			d.later(func() { d.gone(ctx, a.Peer) })
 		}
-	}
-	for _, f := range after {
-		f()
 	}
 	return kept
 }

@@ -54,8 +54,13 @@ type (
 	}
 	// broken is the end of the stream of ours.
 	broken struct{ member *member }
-	// unheard says that something may not have arrived that was said to a guest.
-	unheard struct{ guest *guest }
+	// given ends a Serve to a guest, of those leaves that were there.
+	given struct {
+		guest   *guest
+		channel uint32
+		leaves  []int
+		event   swarm.Served
+	}
 	// walked are nodes of a DAG; size bytes of unsaved are held for them.
 	walked struct {
 		event swarm.Walked
@@ -80,6 +85,7 @@ type driver struct {
 	parked  map[uint64][]cid.Cid // by session, what waits until swarm has settled who fetches it
 	orders  map[uint64]swarm.Order
 	guests  map[peer.ID]*guest
+	after   []func() // see later
 }
 
 func newDriver(x *Exchange) *driver {
@@ -99,7 +105,21 @@ func newDriver(x *Exchange) *driver {
 	}
 }
 
+// later has f called when all actions of the machines are begun. What one of them leads to may
+// not be another Step at once: that would make the actions void that are still to come.
+func (d *driver) later(f func()) { d.after = append(d.after, f) }
+
+// finish does what was left for later.
+func (d *driver) finish() {
+	for len(d.after) > 0 {
+		f := d.after[0]
+		d.after = d.after[1:]
+		f()
+	}
+}
+
 func (d *driver) handle(ctx context.Context, in any) {
+	defer d.finish()
 	switch in := in.(type) {
 	case arrival:
 		rest, kept := d.heardGuest(ctx, in.event)
@@ -158,8 +178,9 @@ func (d *driver) handleSwarm(ctx context.Context, in any) {
 		}
 	case offering:
 		d.offer(ctx, in)
-	case unheard:
-		d.unheard(ctx, in.guest)
+	case given:
+		in.guest.given(in.channel, in.leaves)
+		d.stepSwarm(ctx, in.event)
 	case walked:
 		var kept int64
 		for _, b := range in.nodes {
@@ -209,6 +230,7 @@ func (d *driver) next() time.Time {
 }
 
 func (d *driver) wake(ctx context.Context) {
+	defer d.finish()
 	d.step(ctx, swap.Wake{})
 	d.stepSwarm(ctx, swarm.Wake{})
 }
@@ -218,7 +240,6 @@ func (d *driver) wake(ctx context.Context) {
 func (d *driver) step(ctx context.Context, e swap.Event) int64 {
 	x := d.x
 	var kept int64
-	var after []func() // what needs another Step
 	for _, a := range d.machine.Step(time.Now(), e) {
 		switch a := a.(type) {
 		case swap.Send:
@@ -233,7 +254,7 @@ func (d *driver) step(ctx context.Context, e swap.Event) int64 {
 			kept += x.deliver(a.Block, a.From, nil)
 			d.value(a.From)
 		case swap.Fail:
-			after = append(after, func() { d.failed(ctx, a) })
+			d.later(func() { d.failed(ctx, a) })
 		case swap.Find:
 			d.find(ctx, a.Cid)
 		case swap.StopFind:
@@ -247,11 +268,8 @@ func (d *driver) step(ctx context.Context, e swap.Event) int64 {
 		case swap.Ban:
 			x.ban(a.Peer, a.For)
 			d.drop(a.Peer)
-			after = append(after, func() { d.leave(ctx, a.Peer); d.dismiss(ctx, a.Peer) })
+			d.later(func() { d.leave(ctx, a.Peer); d.dismiss(ctx, a.Peer) })
 		}
-	}
-	for _, f := range after {
-		f()
 	}
 	return kept
 }

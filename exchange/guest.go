@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -15,7 +14,6 @@ import (
 	"github.com/p2pnode/p2pnode/exchange/frame"
 	"github.com/p2pnode/p2pnode/exchange/swap"
 	"github.com/p2pnode/p2pnode/exchange/swarm"
-	"github.com/p2pnode/p2pnode/exchange/wire"
 )
 
 // Limits on what a guest is asked.
@@ -47,11 +45,12 @@ type guest struct {
 
 // topic is a DAG of which a guest may have leaves.
 type topic struct {
-	root  cid.Cid
-	asked map[int]question // by leaf
-	open  int              // of these, those whether it has a leaf
-	most  int              // that may be open
-	next  int              // leaf to ask about
+	root   cid.Cid
+	leaves []cid.Cid
+	asked  map[int]question // by leaf
+	open   int              // of these, those whether it has a leaf
+	most   int              // that may be open
+	next   int              // leaf to ask about
 }
 
 // question is what a guest was asked about a leaf.
@@ -61,7 +60,7 @@ const (
 	lacksIt  question = iota // nothing: it has said that it has it not, and will say when it has
 	haveIt   question = iota // whether it has it; it says so when it gets it, too
 	sendIt                   // to send it
-	ballast                  // what is known: only so that something is asked
+	ballast                  // the same, only so that something is asked
 	forgetIt                 // not to send it any more, which may be too late
 )
 
@@ -82,38 +81,38 @@ func (g *guest) say(frames []frame.Frame, x leafIndex) (entries []swap.Entry, ha
 	for _, f := range frames {
 		switch f := f.(type) {
 		case frame.Open:
-			t := &topic{root: f.Root, asked: make(map[int]question), most: questionsStart}
+			t := &topic{root: f.Root, leaves: x.Leaves(f.Root), asked: make(map[int]question), most: questionsStart}
 			g.topics[f.Channel] = t
 			answers = append(answers, frame.Have{Channel: f.Channel})
 			entries = append(entries, t.wonder(x)...)
 		case frame.Close:
 			if t := g.topics[f.Channel]; t != nil {
 				for _, i := range slices.Sorted(maps.Keys(t.asked)) {
-					entries = t.drop(entries, i, x)
+					entries = t.drop(entries, i)
 				}
 				delete(g.topics, f.Channel)
 			}
 		case frame.Request:
 			g.each(f.Channel, f.Ranges, func(t *topic, i int) {
 				t.set(i, sendIt)
-				entries = append(entries, swap.Entry{Cid: x.Leaves(t.root)[i], Priority: 1 + g.rng.Int32N(math.MaxInt32-1), SendDontHave: true})
+				entries = append(entries, swap.Entry{Cid: t.leaves[i], Priority: 1 + g.rng.Int32N(math.MaxInt32-1), SendDontHave: true})
 			})
 			if t := g.topics[f.Channel]; t != nil {
-				entries = append(entries, t.weigh(x)...)
+				entries = append(entries, t.weigh()...)
 			}
 		case frame.Cancel:
 			g.each(f.Channel, f.Ranges, func(t *topic, i int) {
-				entries = t.drop(entries, i, x)
+				entries = t.drop(entries, i)
 			})
 			answers = append(answers, frame.Miss{Channel: f.Channel, Reason: frame.MissCancelled, Ranges: f.Ranges})
 		case frame.Have:
-			haves = append(haves, g.lacking(f, x)...)
+			haves = append(haves, g.lacking(f)...)
 		case frame.Got:
 			g.each(f.Channel, f.Ranges, func(t *topic, i int) {
 				if t.isAsked(i, lacksIt) {
-					haves = append(haves, x.Leaves(t.root)[i])
+					haves = append(haves, t.leaves[i])
 				}
-				entries = t.drop(entries, i, x)
+				entries = t.drop(entries, i)
 			})
 			if t := g.topics[f.Channel]; t != nil {
 				entries = append(entries, t.wonder(x)...)
@@ -125,7 +124,7 @@ func (g *guest) say(frames []frame.Frame, x leafIndex) (entries []swap.Entry, ha
 
 // lacking is those leaves that the guest has said that it has not got. That this side has
 // them may be news to it, and to boxo a reason to ask for others too.
-func (g *guest) lacking(f frame.Have, x leafIndex) (cids []cid.Cid) {
+func (g *guest) lacking(f frame.Have) (cids []cid.Cid) {
 	for _, o := range g.orders {
 		if o.channel != f.Channel {
 			continue
@@ -134,7 +133,7 @@ func (g *guest) lacking(f frame.Have, x leafIndex) (cids []cid.Cid) {
 			for _, r := range f.Ranges {
 				for i := r.First; i < r.First+r.Count && t.root.Equals(o.root); i++ {
 					if t.isAsked(i, lacksIt) {
-						cids = append(cids, x.Leaves(o.root)[i])
+						cids = append(cids, t.leaves[i])
 					}
 				}
 			}
@@ -173,7 +172,7 @@ func (t *topic) forget(i int) {
 }
 
 // drop takes back what the guest was asked about a leaf.
-func (t *topic) drop(entries []swap.Entry, i int, x leafIndex) []swap.Entry {
+func (t *topic) drop(entries []swap.Entry, i int) []swap.Entry {
 	switch q, known := t.asked[i]; {
 	case !known || q == forgetIt:
 		return entries
@@ -182,16 +181,15 @@ func (t *topic) drop(entries []swap.Entry, i int, x leafIndex) []swap.Entry {
 	default:
 		t.forget(i)
 	}
-	return append(entries, swap.Entry{Cid: x.Leaves(t.root)[i], Cancel: true})
+	return append(entries, swap.Entry{Cid: t.leaves[i], Cancel: true})
 }
 
 // wonder asks about more leaves.
 func (t *topic) wonder(x leafIndex) (entries []swap.Entry) {
-	leaves := x.Leaves(t.root)
-	for ; t.open < t.most && t.next < len(leaves); t.next++ {
+	for ; t.open < t.most && t.next < len(t.leaves); t.next++ {
 		if _, known := t.asked[t.next]; !known && x.Needs(t.root, t.next) {
 			t.set(t.next, haveIt)
-			entries = append(entries, swap.Entry{Cid: leaves[t.next], Priority: math.MaxInt32, Have: true, SendDontHave: true})
+			entries = append(entries, swap.Entry{Cid: t.leaves[t.next], Priority: math.MaxInt32, Have: true, SendDontHave: true})
 		}
 	}
 	return entries
@@ -200,7 +198,7 @@ func (t *topic) wonder(x leafIndex) (entries []swap.Entry) {
 // weigh has at least weightMin entries wait with a guest that is to send leaves: boxo serves
 // those first of whom most wait, up to 16, and others each ten seconds. Questions at the
 // lowest priority wait, and cost it a few bytes at last.
-func (t *topic) weigh(x leafIndex) (entries []swap.Entry) {
+func (t *topic) weigh() (entries []swap.Entry) {
 	blocks, weight := 0, 0
 	for _, q := range t.asked {
 		switch q {
@@ -210,27 +208,74 @@ func (t *topic) weigh(x leafIndex) (entries []swap.Entry) {
 			weight++
 		}
 	}
-	leaves := x.Leaves(t.root)
-	for i := 0; blocks > 0 && blocks+weight < weightMin && i < len(leaves); i++ {
+	for i := 0; blocks > 0 && blocks+weight < weightMin && i < len(t.leaves); i++ {
 		if _, known := t.asked[i]; !known {
 			t.set(i, ballast)
 			weight++
-			entries = append(entries, swap.Entry{Cid: leaves[i], Have: true, SendDontHave: true})
+			entries = append(entries, swap.Entry{Cid: t.leaves[i], Have: true, SendDontHave: true})
 		}
 	}
 	return entries
 }
 
 // outstanding is all that the guest was asked and has not answered.
-func (g *guest) outstanding(x leafIndex) (entries []swap.Entry) {
+func (g *guest) outstanding() (entries []swap.Entry) {
 	for _, channel := range slices.Sorted(maps.Keys(g.topics)) {
 		t := g.topics[channel]
-		leaves := x.Leaves(t.root)
 		for _, i := range slices.Sorted(maps.Keys(t.asked)) {
-			if q := t.asked[i]; q != forgetIt {
-				entries = append(entries, swap.Entry{Cid: leaves[i], Priority: math.MaxInt32 / 2, Have: q != sendIt, SendDontHave: true})
+			if t.asked[i] != forgetIt {
+				entries = append(entries, t.entry(i))
 			}
 		}
+	}
+	return entries
+}
+
+// entry is the question about a leaf once more.
+func (t *topic) entry(i int) swap.Entry {
+	e := swap.Entry{Cid: t.leaves[i], Priority: math.MaxInt32 / 2, Have: true, SendDontHave: true}
+	switch t.asked[i] {
+	case sendIt:
+		e.Have = false
+	case ballast:
+		e.Priority = 0
+	}
+	return e
+}
+
+// keep sees to it that a guest goes on to keep in mind what it was asked, whatever it is told
+// by those who did not ask.
+func (g *guest) keep(entries []swap.Entry, full bool, x leafIndex) []swap.Entry {
+	if full {
+		return append(entries, g.outstanding()...)
+	}
+	for k, e := range entries {
+		if e.Cancel {
+			if asked, ok := g.entry(e.Cid, x); ok {
+				entries[k] = asked
+			}
+		}
+	}
+	return entries
+}
+
+// entry is what the guest was asked about a block.
+func (g *guest) entry(c cid.Cid, x leafIndex) (e swap.Entry, ok bool) {
+	for _, channel := range slices.Sorted(maps.Keys(g.topics)) {
+		t := g.topics[channel]
+		if i, is := x.Number(t.root, c); is {
+			if q, asked := t.asked[i]; asked && q != forgetIt {
+				return t.entry(i), true
+			}
+		}
+	}
+	return e, false
+}
+
+// withdrawn takes back all that the guest was asked.
+func (g *guest) withdrawn() (entries []swap.Entry) {
+	for _, e := range g.outstanding() {
+		entries = append(entries, swap.Entry{Cid: e.Cid, Cancel: true})
 	}
 	return entries
 }
@@ -240,30 +285,33 @@ func (g *guest) hear(haves, dontHaves []cid.Cid, x leafIndex) (frames []frame.Fr
 	for _, channel := range slices.Sorted(maps.Keys(g.topics)) {
 		t := g.topics[channel]
 		for _, c := range haves {
-			if i, ok := x.Number(t.root, c); ok && t.isAsked(i, ballast) {
-				t.forget(i)
-			} else if ok && (t.isAsked(i, haveIt) || t.isAsked(i, lacksIt)) {
-				t.forget(i)
-				t.most = min(t.most+questionsGain, questionsMax)
-				frames = append(frames, frame.Have{Channel: channel, Ranges: []frame.Range{{First: i, Count: 1}}})
+			i, ok := x.Number(t.root, c)
+			if !ok || t.isAsked(i, sendIt) || t.isAsked(i, forgetIt) || !t.isKnown(i) {
+				continue
 			}
+			if !t.isAsked(i, ballast) {
+				t.most = min(t.most+questionsGain, questionsMax)
+			}
+			t.forget(i)
+			frames = append(frames, frame.Have{Channel: channel, Ranges: one(i)})
 		}
 		for _, c := range dontHaves {
 			i, ok := x.Number(t.root, c)
 			if ok && t.isAsked(i, sendIt) {
-				frames = append(frames, frame.Miss{Channel: channel, Reason: frame.MissGone, Ranges: []frame.Range{{First: i, Count: 1}}})
+				frames = append(frames, frame.Miss{Channel: channel, Reason: frame.MissGone, Ranges: one(i)})
 			}
-			if ok && t.isAsked(i, ballast) {
-				t.forget(i)
-			}
-			if ok && (t.isAsked(i, sendIt) || t.isAsked(i, haveIt)) {
-				t.set(i, lacksIt)
+			if ok && t.isKnown(i) && !t.isAsked(i, forgetIt) {
+				t.set(i, lacksIt) // and the guest keeps in mind that it is to say so when it has it
 			}
 		}
 		entries = append(entries, t.wonder(x)...)
-		entries = append(entries, t.weigh(x)...)
 	}
 	return frames, entries
+}
+
+func (t *topic) isKnown(i int) bool {
+	_, known := t.asked[i]
+	return known
 }
 
 func (t *topic) isAsked(i int, q question) bool {
@@ -312,10 +360,12 @@ func (d *driver) dismiss(ctx context.Context, p peer.ID) {
 	}
 	delete(d.guests, p)
 	d.stepSwarm(ctx, swarm.PeerDown{Peer: p})
+	d.step(ctx, swap.Tell{Peer: p, Entries: g.withdrawn()})
 	d.step(ctx, swap.Received{Peer: p, Entries: g.ordered()})
 }
 
-// tellGuest says frames to a guest.
+// tellGuest says frames to a guest: their entries wait with those of swap, which sees to it
+// that all arrives, and so they are sent as far as the machine of the swarms is concerned.
 func (d *driver) tellGuest(ctx context.Context, g *guest, frames []frame.Frame) {
 	var refused []swap.Entry
 	for _, f := range frames {
@@ -325,67 +375,11 @@ func (d *driver) tellGuest(ctx context.Context, g *guest, frames []frame.Frame) 
 		d.step(ctx, swap.Received{Peer: g.id, Entries: refused})
 	}
 	entries, haves, answers := g.say(frames, d.swarm)
-	d.writeGuest(ctx, g, entries, haves, true)
-	if len(answers) > 0 {
-		d.x.spawn(func() { d.x.post(ctx, swarm.Frames{Peer: g.id, Frames: answers}) })
-	}
-}
-
-// writeGuest writes wants to a guest. sends tells whether the machine waits for the end.
-func (d *driver) writeGuest(ctx context.Context, g *guest, entries []swap.Entry, haves []cid.Cid, sends bool) {
-	x := d.x
-	r := x.remotes[g.id]
-	if r == nil {
-		return
-	}
-	m := &wire.Message{}
-	var cids []cid.Cid
-	size := 0
-	for _, e := range entries {
-		m.Entries = append(m.Entries, wire.Entry(e))
-		size += m.Entries[len(m.Entries)-1].Size()
-		if !e.Cancel {
-			cids = append(cids, e.Cid)
-		}
-	}
-	for _, c := range haves {
-		m.Presences = append(m.Presences, wire.Presence{Cid: c, Have: true})
-	}
-	size += len(haves) * block.CIDSizeMax
-	r.willExpect(entries)
-	if len(cids) > 0 {
-		d.step(ctx, swap.Expect{Cids: cids})
-	}
-	x.spawn(func() {
-		var err error
-		broken := false
-		if !m.Empty() {
-			broken, err = x.write(ctx, g.id, r.control, size, func(s *stream) error { return s.messages.Write(m) })
-		}
-		if broken || err != nil {
-			x.log.Debug("ask guest", "peer", g.id, "err", err)
-			x.post(ctx, unheard{g})
-			return
-		}
-		if sends {
-			x.post(ctx, swarm.Sent{Peer: g.id})
-		}
-	})
-}
-
-// unheard has a guest asked all anew that may not have heard something.
-func (d *driver) unheard(ctx context.Context, g *guest) {
-	if d.guests[g.id] != g {
-		return
-	}
-	d.dismiss(ctx, g.id)
-	d.x.spawn(func() {
-		pause := time.NewTimer(rejoinDelay)
-		defer pause.Stop()
-		select {
-		case <-pause.C:
-			d.x.post(ctx, refresh{g.id})
-		case <-ctx.Done():
+	d.step(ctx, swap.Tell{Peer: g.id, Entries: entries, Haves: haves})
+	d.later(func() {
+		if d.guests[g.id] == g {
+			d.stepSwarm(ctx, swarm.Frames{Peer: g.id, Frames: answers})
+			d.stepSwarm(ctx, swarm.Sent{Peer: g.id})
 		}
 	})
 }
@@ -400,16 +394,17 @@ func (d *driver) heardGuest(ctx context.Context, e swap.Received) (rest swap.Rec
 	var blocks []block.Block
 	for _, b := range e.Blocks {
 		channel, i, ok := g.leaf(b, d.swarm)
-		if !ok {
-			blocks = append(blocks, b)
-			continue
+		if ok {
+			kept += d.stepSwarm(ctx, swarm.Leaf{Peer: e.Peer, Channel: channel, Number: i, Block: b})
 		}
-		kept += d.stepSwarm(ctx, swarm.Leaf{Peer: e.Peer, Channel: channel, Number: i, Block: b})
+		if !ok || d.machine.Wants(b.Cid()) { // the swarm may not need it any more
+			blocks = append(blocks, b)
+		}
 	}
 	e.Blocks = blocks
 	frames, entries := g.hear(e.Haves, e.DontHaves, d.swarm)
 	if len(entries) > 0 {
-		d.writeGuest(ctx, g, entries, nil, false)
+		d.step(ctx, swap.Tell{Peer: g.id, Entries: entries})
 	}
 	if len(frames) > 0 {
 		d.stepSwarm(ctx, swarm.Frames{Peer: e.Peer, Frames: frames})

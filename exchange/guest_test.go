@@ -86,8 +86,8 @@ func TestGuestIsAsked(t *testing.T) {
 	if _, _, ok := g.leaf(x.blocks[99], x); ok {
 		t.Error("a leaf is taken that was not asked for")
 	}
-	if g.say([]frame.Frame{frame.Close{Channel: 7}}, x); len(g.outstanding(x)) > 0 {
-		t.Errorf("after Close it is still asked %d questions", len(g.outstanding(x)))
+	if g.say([]frame.Frame{frame.Close{Channel: 7}}, x); len(g.outstanding()) > 0 {
+		t.Errorf("after Close it is still asked %d questions", len(g.outstanding()))
 	}
 }
 
@@ -111,9 +111,9 @@ func TestGuestQuestions(t *testing.T) {
 		entries, _, _ := g.say([]frame.Frame{frame.Open{Channel: 1, Root: x.root}}, x)
 		apply(entries)
 		for range 300 {
-			one := one(rng.IntN(100))
+			one, entries := one(rng.IntN(100)), []swap.Entry(nil)
 			c := x.leaves[one[0].First]
-			switch rng.IntN(5) {
+			switch rng.IntN(6) {
 			case 0:
 				entries, _, _ = g.say([]frame.Frame{frame.Request{Channel: 1, Ranges: one}}, x)
 			case 1:
@@ -125,13 +125,18 @@ func TestGuestQuestions(t *testing.T) {
 					delete(asked, c)
 				}
 				_, entries = g.hear([]cid.Cid{c}, nil, x)
+			case 5:
+				if _, known := asked[c]; known {
+					asked[c] = false // it keeps it in mind, to say so when it has it
+					_, entries = g.hear(nil, []cid.Cid{c}, x)
+				}
 			case 4:
 				delete(asked, c)
 				g.leaf(x.blocks[one[0].First], x)
 				entries = nil
 			}
 			apply(entries)
-			out := g.outstanding(x)
+			out := g.outstanding()
 			if len(out) != len(asked) {
 				t.Fatalf("seed %d: %d are outstanding, the guest knows of %d", seed, len(out), len(asked))
 			}
@@ -178,5 +183,64 @@ func TestGuestAsks(t *testing.T) {
 	}
 	if rest, _ = g.ask(wants[:1], false, x); len(rest) != 1 {
 		t.Error("more wants are kept than may be")
+	}
+}
+
+// TestGuestOwesNothing: what was sent to a guest is not given to swap when its channel ends:
+// not all say that they have got it.
+func TestGuestOwesNothing(t *testing.T) {
+	x := newDAG(t, 10, false)
+	g := newGuest("g", 1)
+	_, frames := g.ask([]swap.Entry{{Cid: x.leaves[3]}, {Cid: x.leaves[4]}, {Cid: x.leaves[5]}}, false, x)
+	open, _ := frames[0].(frame.Open)
+	g.given(open.Channel, []int{3})
+	g.given(open.Channel+1, []int{4})
+	if list := g.ordered(); len(list) != 2 || list[0].Cid != x.leaves[4] || list[1].Cid != x.leaves[5] {
+		t.Errorf("after leaf 3 was sent %v is still to be", list)
+	}
+	_, frames = g.ask([]swap.Entry{{Cid: x.leaves[3], Cancel: true}}, false, x)
+	if len(frames) != 1 || frames[0].(frame.Got).Ranges[0].First != 3 {
+		t.Errorf("a cancel of what was sent is %v, want that it has arrived", frames)
+	}
+	gone := &oneDAG{} // the DAG is forgotten, and the guest not told yet
+	g.ask([]swap.Entry{{Cid: x.leaves[4], Cancel: true}}, false, gone)
+	if entries := g.refused(frame.End{Channel: open.Channel}); len(entries) != 1 || entries[0].Cid != x.leaves[5] {
+		t.Errorf("an End leaves %v to swap, want what was not cancelled", entries)
+	}
+}
+
+// TestGuestKeeps: a guest has one list of wants: what others take back, or replace, does not
+// take back what the swarm asks.
+func TestGuestKeeps(t *testing.T) {
+	x := newDAG(t, 10, true)
+	g := newGuest("g", 1)
+	g.say([]frame.Frame{
+		frame.Open{Channel: 7, Root: x.root, Leaves: 10}, frame.Open{Channel: 8, Root: x.root, Leaves: 10},
+		frame.Request{Channel: 7, Ranges: one(2)},
+	}, x)
+	cancels := func(list ...int) (entries []swap.Entry) {
+		for _, i := range list {
+			entries = append(entries, swap.Entry{Cid: x.leaves[i], Cancel: true})
+		}
+		return entries
+	}
+	if list := g.keep(cancels(1, 2), false, x); !list[0].Have || list[0].Cancel || list[1].Have || list[1].Cancel {
+		t.Errorf("cancels of what is asked are sent as %v", list)
+	}
+	if list := g.keep(nil, true, x); len(list) != 20 {
+		t.Errorf("a full wantlist has %d entries", len(list))
+	}
+	if entries, _, _ := g.say([]frame.Frame{frame.Close{Channel: 7}}, &oneDAG{}); len(entries) != 10 {
+		t.Errorf("Close of a channel of a DAG that is forgotten takes back %d entries", len(entries))
+	}
+	if list := g.keep(cancels(3), false, x); !list[0].Have || list[0].Cancel {
+		t.Errorf("a cancel of what the other channel asks is sent as %v", list)
+	}
+	if list := g.withdrawn(); len(list) != 10 || !list[0].Cancel {
+		t.Errorf("all is taken back by %v", list)
+	}
+	g.say([]frame.Frame{frame.Close{Channel: 8}}, x)
+	if list := g.keep(cancels(3), false, x); !list[0].Cancel {
+		t.Errorf("a cancel of what nobody asks is sent as %v", list)
 	}
 }

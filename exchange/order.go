@@ -22,7 +22,8 @@ const ordersMax = 1024
 type order struct {
 	root    cid.Cid
 	channel uint32
-	leaves  map[int]swap.Entry // that were asked for, until they are cancelled
+	leaves  map[int]swap.Entry // that were asked for, until they are sent or cancelled
+	number  map[cid.Cid]int    // of these
 }
 
 // shared tells which leaves of which DAGs swarms can send.
@@ -48,14 +49,14 @@ func (g *guest) ask(entries []swap.Entry, full bool, x shared) (rest []swap.Entr
 		o := g.orders[root]
 		if o == nil {
 			g.last = g.last%frame.ChannelMax + 1
-			o = &order{root: root, channel: g.last, leaves: make(map[int]swap.Entry)}
+			o = &order{root: root, channel: g.last, leaves: make(map[int]swap.Entry), number: make(map[cid.Cid]int)}
 			g.orders[root] = o
 			frames = append(frames, frame.Open{Channel: o.channel, Root: root, Leaves: len(x.Leaves(root))})
 		}
 		if _, twice := o.leaves[i]; !twice {
 			g.wants++
 		}
-		o.leaves[i] = e
+		o.leaves[i], o.number[e.Cid] = e, i
 		frames = append(frames, frame.Request{Channel: o.channel, Ranges: one(i)})
 	}
 	return rest, frames
@@ -65,9 +66,12 @@ func (g *guest) ask(entries []swap.Entry, full bool, x shared) (rest []swap.Entr
 func (g *guest) cancel(c cid.Cid, x leafIndex) (frames []frame.Frame) {
 	for _, o := range g.inOrder() {
 		i, ok := x.Number(o.root, c)
-		if _, ordered := o.leaves[i]; ok && ordered {
+		if ok {
+			frames = append(frames, frame.Got{Channel: o.channel, Ranges: one(i)})
+		}
+		if i, ordered := o.number[c]; ordered { // be the DAG known or not
 			g.forget(o, i)
-			frames = append(frames, frame.Got{Channel: o.channel, Ranges: one(i)}, frame.Cancel{Channel: o.channel, Ranges: one(i)})
+			frames = append(frames, frame.Cancel{Channel: o.channel, Ranges: one(i)})
 		}
 	}
 	return frames
@@ -91,9 +95,22 @@ func (g *guest) keepOnly(entries []swap.Entry) (frames []frame.Frame) {
 }
 
 func (g *guest) forget(o *order, i int) {
-	if _, ordered := o.leaves[i]; ordered {
+	if e, ordered := o.leaves[i]; ordered {
 		delete(o.leaves, i)
+		delete(o.number, e.Cid)
 		g.wants--
+	}
+}
+
+// given notes that leaves were sent, or lost on the way: who sends them owes nothing any more,
+// and not all say that they have got them.
+func (g *guest) given(channel uint32, leaves []int) {
+	for _, o := range g.orders {
+		for _, i := range leaves {
+			if o.channel == channel {
+				g.forget(o, i)
+			}
+		}
 	}
 }
 
@@ -158,8 +175,9 @@ func (d *driver) askedByGuest(ctx context.Context, e swap.Received) swap.Receive
 }
 
 // serveGuest reads leaves and writes them to a guest.
-func (x *Exchange) serveGuest(ctx context.Context, r *remote, a swarm.Serve) {
+func (x *Exchange) serveGuest(ctx context.Context, r *remote, g *guest, a swarm.Serve) {
 	e := swarm.Served{Peer: a.Peer, Seq: a.Seq}
+	var there []int
 	m := &wire.Message{}
 	for i, c := range a.Cids {
 		b, err := x.o.Store.Get(ctx, c)
@@ -168,6 +186,7 @@ func (x *Exchange) serveGuest(ctx context.Context, r *remote, a swarm.Serve) {
 			e.Missing = append(e.Missing, a.Numbers[i])
 			continue
 		}
+		there = append(there, a.Numbers[i])
 		m.Payloads = append(m.Payloads, wire.PayloadOf(b))
 		e.Size += b.Size()
 	}
@@ -183,5 +202,5 @@ func (x *Exchange) serveGuest(ctx context.Context, r *remote, a swarm.Serve) {
 			e.Failed = true
 		}
 	}
-	x.post(ctx, e)
+	x.post(ctx, given{guest: g, channel: a.Channel, leaves: there, event: e})
 }

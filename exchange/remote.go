@@ -67,8 +67,8 @@ func (d *driver) send(ctx context.Context, a swap.Send) {
 	if r == nil {
 		return
 	}
-	if g := d.guests[a.Peer]; g != nil && a.Full {
-		a.Entries = append(a.Entries, g.outstanding(d.swarm)...)
+	if g := d.guests[a.Peer]; g != nil {
+		a.Entries = g.keep(a.Entries, a.Full, d.swarm)
 	}
 	r.willExpect(a.Entries)
 	m := &wire.Message{Full: a.Full, Entries: make([]wire.Entry, len(a.Entries))}

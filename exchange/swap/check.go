@@ -102,7 +102,7 @@ func (m *Machine) checkRemote(r *remote) error {
 		return fmt.Errorf("2: it owes blocks and has no deadline")
 	case !r.stalled.IsZero() && !r.check.IsSet():
 		return fmt.Errorf("2: its backoff never ends")
-	case len(r.outbox)+len(r.haves) > 0 && !r.sending && !r.flushAt.IsSet():
+	case r.hasMail() && !r.sending && !r.flushAt.IsSet():
 		return fmt.Errorf("5: it has mail that nobody sends")
 	case len(r.haves) > answersMax:
 		return fmt.Errorf("7: %d answers are kept for it", len(r.haves))

@@ -101,8 +101,15 @@ type (
 		Session uint64
 		Cids    []cid.Cid
 	}
-	// Expect says that peers may send these blocks, though not for a Want.
-	Expect struct{ Cids []cid.Cid }
+	// Tell puts what somebody else has to say to a peer into the next Send to it, and the
+	// peer may send the blocks that it is so asked for. Of several entries about a block the
+	// last holds. A Send that is Full has none of them: whoever told them adds those that
+	// still hold.
+	Tell struct {
+		Peer    peer.ID
+		Entries []Entry
+		Haves   []cid.Cid
+	}
 	// Drop takes that back.
 	Drop struct {
 		Session uint64
@@ -145,7 +152,7 @@ func (Serving) event()      {}
 func (Served) event()       {}
 func (Begin) event()        {}
 func (Want) event()         {}
-func (Expect) event()       {}
+func (Tell) event()         {}
 func (Drop) event()         {}
 func (CloseSession) event() {}
 func (Held) event()         {}

@@ -126,6 +126,9 @@ func New(o Options) *Machine {
 // happens before; zero if it need not be.
 func (m *Machine) Next() time.Time { return m.alarms.Next() }
 
+// Wants tells whether a session waits for the block.
+func (m *Machine) Wants(c cid.Cid) bool { return m.wants[c] != nil }
+
 // Stats returns the counts.
 func (m *Machine) Stats() Stats {
 	s := m.stats
@@ -172,10 +175,8 @@ func (m *Machine) handle(e Event) {
 		m.session(e.Session).root = e.Root
 	case Want:
 		m.want(e)
-	case Expect:
-		for _, c := range e.Cids {
-			m.late.add(m.now, c)
-		}
+	case Tell:
+		m.tell(e)
 	case Drop:
 		m.drop(e)
 	case CloseSession:

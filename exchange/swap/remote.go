@@ -67,6 +67,7 @@ type remote struct {
 	struck    time.Time
 
 	outbox    []Entry
+	told      []Entry // of others than the machine, one for a block
 	haves     []presence
 	mailed    bool // in Machine.mails
 	sending   bool
@@ -208,7 +209,7 @@ func (m *Machine) mail(r *remote) {
 func (m *Machine) flush() {
 	for _, r := range m.mails {
 		r.mailed = false
-		if r.sending || len(r.outbox)+len(r.haves) == 0 && !r.unsure || m.peers[r.id] != r {
+		if r.sending || !r.hasMail() || m.peers[r.id] != r {
 			continue
 		}
 		due := r.lastFlush.Add(coalesceTime)
@@ -222,10 +223,14 @@ func (m *Machine) flush() {
 	m.mails = m.mails[:0]
 }
 
+func (r *remote) hasMail() bool {
+	return len(r.outbox)+len(r.told)+len(r.haves) > 0 || r.unsure
+}
+
 func (m *Machine) send(r *remote) {
 	// The peer may remember what was wanted over a connection that ended for us and
 	// not yet for it, if not by a process before this one.
-	s := Send{Peer: r.id, Full: !r.greeted && len(r.outbox) > 0 || r.unsure}
+	s := Send{Peer: r.id, Full: !r.greeted && len(r.outbox)+len(r.told) > 0 || r.unsure}
 	if s.Full {
 		r.greeted, r.unsure = true, false
 		m.outboxAll(r)
@@ -241,6 +246,9 @@ func (m *Machine) send(r *remote) {
 		}
 	}
 	r.outbox = slices.Delete(r.outbox, 0, n)
+	n = min(len(r.told), 2*entriesMax)
+	s.Entries = append(s.Entries, r.told[:n]...)
+	r.told = slices.Delete(r.told, 0, n)
 	for _, p := range r.haves {
 		if p.have {
 			s.Haves = append(s.Haves, p.cid)
@@ -254,8 +262,9 @@ func (m *Machine) send(r *remote) {
 }
 
 // outboxAll makes the outbox a whole wantlist: all that the peer was asked and has not
-// answered, and no cancels.
+// answered, and no cancels. What others have to say is added by them.
 func (m *Machine) outboxAll(r *remote) {
+	r.told = nil
 	waiting := make(map[cid.Cid]bool, len(r.outbox))
 	r.outbox = slices.DeleteFunc(r.outbox, func(e Entry) bool {
 		waiting[e.Cid] = true

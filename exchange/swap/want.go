@@ -243,9 +243,7 @@ func (m *Machine) end(w *want, from *remote) {
 	m.late.add(m.now, w.cid)
 	m.release(w, w.holder)
 	for _, a := range slices.Clone(w.asks) {
-		switch {
-		case a.r == from || a.state == provider || a.state == saidHave || a.cancelled:
-		default:
+		if a.r != from && a.keeps() {
 			m.cancel(a.r, w.cid, a.again)
 		}
 		w.forget(a.r)

@@ -77,7 +77,7 @@ type reply struct {
 	l       *link
 	begun   time.Time
 	size    int
-	left    map[int]struct{} // leaves that it has not said that it has
+	left    map[int]struct{} // leaves that it has not said that it has, as guests need not
 	nodes   bool             // and the nodes before them
 	slot    bool
 	written bool
@@ -449,6 +449,10 @@ func (m *Machine) reply(l *link, size int) *reply {
 		m.o.Pace.Begin(m.now, size)
 	}
 	p.old.Fire = func() {
+		if r.guest && p.written {
+			m.finish(p)
+			return
+		}
 		r.server.lost++
 		m.vacate(p)
 	}
@@ -521,7 +525,7 @@ func (m *Machine) served(e Served) {
 	if e.Failed {
 		m.unserved(p)
 	}
-	if e.Failed || len(p.left) == 0 {
+	if e.Failed || len(p.left) == 0 || r.guest && !p.old.IsSet() {
 		m.finish(p)
 	}
 }

@@ -46,8 +46,8 @@ func wantBugs() []Bug {
 			Name: "cancel-lost", Doc: "peers are not told that a block is not wanted any more",
 			Edits: []Edit{{
 				"exchange/swap/want.go",
-				"\t\tdefault:\n\t\t\tm.cancel(a.r, w.cid, a.again)\n\t\t}\n\t\tw.forget(a.r)\n",
-				"\t\t}\n\t\tw.forget(a.r)\n",
+				"\t\tif a.r != from && a.keeps() {\n\t\t\tm.cancel(a.r, w.cid, a.again)\n\t\t}\n\t\tw.forget(a.r)\n",
+				"\t\tw.forget(a.r)\n",
 			}},
 			Shows: "nobody fetches",
 		}),
