@@ -13,19 +13,25 @@ import (
 // not change before the Tx is over. The first edit that cannot be made fails the Tx.
 type Tx struct {
 	Keys
-	doc   *Doc
-	paths []*path
-	edits []edit
-	err   error // the first
+	doc      *Doc
+	children map[name]*path // of the document
+	edits    []edit
+	objects  int   // how many they are about, and not less
+	size     int   // about how many bytes they have, and not less
+	err      error // the first
 }
 
 // path is where an object is; nil stands for the document.
 type path struct {
-	parent *path
-	name   name
-	depth  int
-	index  int // in the open commit, or -1
-	length int // of a text or list, after the edits so far
+	parent   *path
+	name     name
+	children map[name]*path // those that the Tx knows
+	depth    int
+	index    int   // in the open commit, or -1
+	length   int   // of a text or list, after the edits so far
+	edits    []int // of it, in the Tx, and since it was cleared there
+	edited   bool  // an edit is about it, or about what is in it
+	cleared  bool  // the Tx has removed what was there before
 }
 
 // edit is an operation, and what it is about.
@@ -40,26 +46,27 @@ func newTx(d *Doc) *Tx {
 	return tx
 }
 
-// size is about how many bytes the edits have, and not less.
-func (tx *Tx) size() int {
-	size := 0
-	for _, e := range tx.edits {
-		size += len(e.op.Data) + 32
+const (
+	// editSize is about what an edit takes besides its value, in bytes, and not less.
+	editSize = 32
+	// objectSize is about what an object takes besides its key.
+	objectSize = 8
+	// valueSize is what a value that is not short takes besides its bytes.
+	valueSize = 4
+)
+
+// ValueSizeMax is how many bytes a value can have, at most, that is set or added at a path: all of
+// an Update goes into one commit.
+func ValueSizeMax(path ...string) int {
+	size := opsMax - editSize - valueSize
+	for _, key := range path {
+		size -= len(key) + objectSize
 	}
-	for _, p := range tx.paths {
-		size += len(p.name.key) + 8
-	}
-	return size
+	return max(size, 0)
 }
 
-// objects is about how many objects the open commit is about with these edits, and not less.
-func (tx *Tx) objects() int {
-	n := len(tx.paths)
-	if o := tx.doc.open; o != nil {
-		n += len(o.objects)
-	}
-	return n
-}
+// Full tells whether there are more edits than one commit can hold, so that the Tx will fail.
+func (tx *Tx) Full() bool { return tx.size > opsMax || tx.objects > commit.ObjectsMax }
 
 func (tx *Tx) fail(format string, args ...any) {
 	if tx.err == nil {
@@ -69,28 +76,37 @@ func (tx *Tx) fail(format string, args ...any) {
 
 // path finds the path of a child.
 func (tx *Tx) path(parent *path, n name) *path {
-	for _, p := range tx.paths {
-		if p.parent == parent && p.name == n {
-			return p
-		}
+	siblings := tx.below(parent)
+	if p, ok := (*siblings)[n]; ok {
+		return p
 	}
 	p := &path{parent: parent, name: n, depth: 1, index: -1}
 	if parent != nil {
 		p.depth += parent.depth
+		p.cleared = parent.cleared
 	}
 	if len(n.key) > commit.KeyMax || !utf8.ValidString(n.key) || p.depth > commit.DepthMax {
 		tx.fail("key of %d bytes at depth %d: %w", len(n.key), p.depth, commit.ErrLimit)
 	}
-	if o := tx.find(p); o != nil {
-		switch c := o.content.(type) {
-		case *text:
-			p.length = c.seq.Len()
-		case *list:
-			p.length = c.seq.Len()
-		}
+	switch c := tx.have(p).(type) {
+	case *text:
+		p.length = c.seq.Len()
+	case *list:
+		p.length = c.seq.Len()
 	}
-	tx.paths = append(tx.paths, p)
+	if *siblings == nil {
+		*siblings = make(map[name]*path)
+	}
+	(*siblings)[n] = p
 	return p
+}
+
+// below are the paths of what is in an object, as far as the Tx knows them.
+func (tx *Tx) below(p *path) *map[name]*path {
+	if p == nil {
+		return &tx.children
+	}
+	return &p.children
 }
 
 // find is the object as it was before the Tx, or nil.
@@ -104,7 +120,26 @@ func (tx *Tx) find(p *path) *object {
 	return nil
 }
 
+// have is what of the object as it was before the Tx is still there, or nil.
+func (tx *Tx) have(p *path) content {
+	if !p.cleared {
+		if o := tx.find(p); o != nil {
+			return o.content
+		}
+	}
+	return nil
+}
+
 func (tx *Tx) add(target *path, op commit.Op) {
+	tx.size += editSize + len(op.Data)
+	for p := target; p != nil && !p.edited; p = p.parent {
+		p.edited = true
+		tx.objects++
+		tx.size += objectSize + len(p.name.key)
+	}
+	if target != nil {
+		target.edits = append(target.edits, len(tx.edits))
+	}
 	tx.edits = append(tx.edits, edit{target, op})
 }
 
@@ -198,17 +233,11 @@ func (m Keys) Make() {
 
 // Remove removes all that is under a key. What others change there at the same time stays.
 func (m Keys) Remove(key string) {
-	kinds := make(map[commit.Kind]bool)
-	if o := m.tx.find(m.at); o != nil {
-		for n := range o.content.(*mapping).children {
-			kinds[n.kind] = kinds[n.kind] || n.key == key
-		}
-	}
-	for _, p := range m.tx.paths {
-		kinds[p.name.kind] = kinds[p.name.kind] || p.parent == m.at && p.name.key == key
-	}
+	o := m.tx.find(m.at)
 	for k := commit.Map; k <= commit.Set; k++ {
-		if kinds[k] {
+		n := name{key, k}
+		p := (*m.tx.below(m.at))[n]
+		if p != nil && p.edited || o != nil && o.content.(*mapping).children[n] != nil {
 			m.tx.clear(m.child(key, k))
 		}
 	}
@@ -217,12 +246,14 @@ func (m Keys) Remove(key string) {
 // clear adds an operation that clears an object and what is in it.
 func (tx *Tx) clear(p *path) {
 	tx.add(p, commit.Op{Code: commit.OpClear})
-	for _, below := range tx.paths {
-		for q := below; q != nil; q = q.parent {
-			if q == p {
-				below.length = 0
-			}
-		}
+	p.clear()
+}
+
+// clear notes that nothing is left.
+func (p *path) clear() {
+	p.length, p.edits, p.cleared = 0, nil, true
+	for _, below := range p.children {
+		below.clear()
 	}
 }
 
@@ -302,6 +333,10 @@ type Register struct {
 
 // Set sets the value: nil, a bool, int, int64, float64, string or []byte.
 func (r Register) Set(v any) { r.tx.put(r.at, commit.OpSet, v) }
+
+// Clear removes the value, and nothing else that is under the same key. What others set at the same
+// time stays.
+func (r Register) Clear() { r.tx.clear(r.at) }
 
 // Set edits a set of values.
 type Set struct {

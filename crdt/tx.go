@@ -50,12 +50,12 @@ func (d *Doc) take(tx *Tx) error {
 	if len(tx.edits) == 0 {
 		return nil
 	}
-	have := 0
+	have, objects := 0, 0
 	if d.open != nil {
-		have = d.open.writer.Size()
+		have, objects = d.open.writer.Size(), len(d.open.objects)
 	}
-	if objects := tx.objects(); have+tx.size() > opsMax || objects > commit.ObjectsMax {
-		return fmt.Errorf("edit %s: %d bytes after %d, %d objects: %w", d.id, tx.size(), have, objects, ErrFull)
+	if have+tx.size > opsMax || objects+tx.objects > commit.ObjectsMax {
+		return fmt.Errorf("edit %s: %d bytes after %d, %d objects after %d: %w", d.id, tx.size, have, tx.objects, objects, ErrFull)
 	}
 	if d.open == nil {
 		parents := slices.Clone(d.history.graph.Heads())
