@@ -55,6 +55,7 @@ var arrows = map[string][]string{
 	"exchange":              {"block", "blockstore", "exchange/wire", "exchange/frame", "exchange/flow", "exchange/skeleton", "exchange/swap", "exchange/swarm"},
 	"gossip":                {},
 	"crdt/replica":          {"block", "crdt", "crdt/archive", "crdt/commit", "crdt/reconcile", "crdt/wire"},
+	"crdt/datastore":        {"crdt", "crdt/commit", "crdt/replica"}, // above it, and no part of a node
 
 	"node": {"block", "blockstore", "blockstore/disk", "blockstore/disk/badgerdb", "unixfs", "unixfs/build", "unixfs/codec", "exchange", "dht", "gossip", "crdt/replica"},
 

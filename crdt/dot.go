@@ -108,15 +108,26 @@ func (r *register) sorted(h *history) []dot {
 	})
 }
 
+// winner is the value that wins, in bytes, of a register that is live.
+func (r *register) winner(h *history) string {
+	best := r.dots[0]
+	for _, d := range r.dots[1:] {
+		if h.beats(d.commit, best.commit) {
+			best = d
+		}
+	}
+	return best.value
+}
+
 // view is the value that wins, or of a MultiRegister all, the winner first.
 func (r *register) view(h *history) any {
-	dots := r.sorted(h)
 	if !r.multi {
-		if len(dots) == 0 {
+		if !r.live() {
 			return nil
 		}
-		return commit.Value([]byte(dots[0].value))
+		return commit.Value([]byte(r.winner(h)))
 	}
+	dots := r.sorted(h)
 	values := make([]any, len(dots))
 	for i, d := range dots {
 		values[i] = commit.Value([]byte(d.value))

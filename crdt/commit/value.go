@@ -84,6 +84,18 @@ func Value(data []byte) any {
 	return nil
 }
 
+// Bytes is the value that data says, if that is a []byte. It is a part of data.
+func Bytes(data string) (s string, ok bool) {
+	if data[0] != valueBytes {
+		return "", false
+	}
+	at := 1
+	for data[at] >= 0x80 { // of its length
+		at++
+	}
+	return data[at+1:], true
+}
+
 // IsValue tells whether the bytes are those of one value.
 func IsValue(data []byte) bool { return len(data) > 0 && valueSize(data) == len(data) }
 

@@ -225,6 +225,27 @@ func (d *Doc) Get(ctx context.Context, path ...string) (v any, ok bool, err erro
 	return v, ok, nil
 }
 
+// Field finds a register: see crdt.Doc.Field.
+func (d *Doc) Field(ctx context.Context, path ...string) (f crdt.Field, ok bool, err error) {
+	s, err := d.lock(ctx)
+	if err != nil {
+		return f, false, err
+	}
+	defer d.mu.Unlock()
+	f, ok = s.core.Field(path...)
+	return f, ok, nil
+}
+
+// Fields are the registers in a map: see crdt.Doc.Fields. They are all of one moment.
+func (d *Doc) Fields(ctx context.Context, path ...string) ([]crdt.Field, error) {
+	s, err := d.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer d.mu.Unlock()
+	return s.core.Fields(path...), nil
+}
+
 // Role is what an author may do, as far as is known here.
 func (d *Doc) Role(ctx context.Context, a commit.Author) (commit.Role, error) {
 	s, err := d.lock(ctx)

@@ -14,6 +14,8 @@ import (
 type Delta struct {
 	// Path is where: keys, from the document down. None means anywhere, or roles.
 	Path []string
+	// Kind is what is there, or 0 without a path. What is in a map may have changed with it.
+	Kind commit.Kind
 	// Author is who changed it, or the zero Author for several.
 	Author commit.Author
 	// Local tells that it was changed by this node.
@@ -60,7 +62,7 @@ func (w *watcher) put(deltas []Delta) {
 
 // key is the same for deltas that say the same.
 func (x Delta) key() string {
-	b := []byte{0}
+	b := []byte{0, byte(x.Kind)}
 	if x.Local {
 		b[0] |= 1
 	}
@@ -173,7 +175,7 @@ func appendDeltas(list []Delta, b block.Block, like Delta) []Delta {
 		said[op.Object] = true
 		x := like
 		if op.Object >= 0 {
-			x.Path = paths[op.Object]
+			x.Path, x.Kind = paths[op.Object], ops.Objects[op.Object].Kind
 		}
 		list = append(list, x)
 	}
