@@ -122,15 +122,25 @@ func (d *Doc) receive(ctx context.Context, from peer.ID, blocks []block.Block, h
 	if len(report.Rejected) > 0 {
 		r.o.Judge.Report(from, FaultInvalid)
 	}
-	for _, f := range report.Forks {
+	d.forks(report.Forks)
+	return report, err
+}
+
+// forks notes that authors have two histories. It is the author's doing, and not that of who passes
+// them on: whoever has both sees it.
+func (d *Doc) forks(list []crdt.Fork) {
+	r := d.replica
+	for _, f := range list {
 		r.counts.forks.Add(1)
 		if f.Author == r.author {
 			r.log.Error("this node's key has been used twice: was an old backup restored?", "doc", d.id, "commit", f.ID1, "other", f.ID2)
 			continue
 		}
 		r.log.Warn("author has two histories", "doc", d.id, "author", f.Author, "commit", f.ID1, "other", f.ID2)
+		if p, err := peerOf(f.Author); err == nil {
+			r.o.Judge.Report(p, FaultForked)
+		}
 	}
-	return report, err
 }
 
 // step seals the edits that there are, applies commits, and writes both to disk at once: then
@@ -256,6 +266,8 @@ func (d *Doc) done(ctx context.Context, s *state, t tip, c *change) {
 	for w := range d.watchers {
 		w.put(deltas)
 	}
+	close(d.changed)
+	d.changed = make(chan struct{})
 	d.mu.Unlock()
 }
 

@@ -24,12 +24,15 @@ type Doc struct {
 	begun   chan struct{} // closed once its first commit is here
 	news    chan struct{} // a token when there is something to announce
 	calls   chan call     // whom to pull from
+	gone    chan struct{} // closed when it is forgotten
+	running sync.WaitGroup
 
 	mu       sync.Mutex // guards the following
 	state    *state     // nil when it is put away
 	hasBegun bool
 	fresh    []block.Block // own commits, to be announced; nil when they are too many
 	watchers map[*watcher]struct{}
+	changed  chan struct{} // closed when there are more commits
 }
 
 // turn is a lock that can be waited for until a context ends. It is held across I/O on purpose:
@@ -71,6 +74,8 @@ func newDoc(r *Replica, id commit.ID, name string) *Doc {
 		begun:    make(chan struct{}),
 		news:     make(chan struct{}, 1),
 		calls:    make(chan call, callsMax),
+		gone:     make(chan struct{}),
+		changed:  make(chan struct{}),
 		watchers: make(map[*watcher]struct{}),
 	}
 }
@@ -92,6 +97,8 @@ func (d *Doc) wait(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("open document %s: %w: %w", d.id, ErrEmpty, ctx.Err())
+	case <-d.gone:
+		return fmt.Errorf("open document %s: %w", d.id, ErrUnknown)
 	case <-d.replica.closed:
 		return ErrClosed
 	}
@@ -163,6 +170,9 @@ const stateSize = 16 << 10
 // open computes the state from what is on disk: from the snapshot and the tail of the log, or,
 // if the snapshot is of no use, from all of the log.
 func (d *Doc) open(ctx context.Context) (*state, error) {
+	if d.forgotten() {
+		return nil, ErrUnknown
+	}
 	t, err := d.replica.store.tip(ctx, d.id)
 	if err != nil {
 		return nil, err

@@ -52,10 +52,10 @@ func TestWatch(t *testing.T) {
 		<-ended
 		want := []replica.Delta{
 			{},
-			{Path: []string{"meta", "title"}, Author: authorOf(1), Local: true},
-			{Path: []string{"body"}, Author: authorOf(1), Local: true},
+			{Path: []string{"meta", "title"}, Kind: commit.Register, Author: authorOf(1), Local: true},
+			{Path: []string{"body"}, Kind: commit.Text, Author: authorOf(1), Local: true},
 			{Author: authorOf(1), Local: true}, // a role
-			{Path: []string{"body"}, Author: authorOf(2)},
+			{Path: []string{"body"}, Kind: commit.Text, Author: authorOf(2)},
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("got %v, want %v", got, want)
@@ -83,7 +83,7 @@ func hearAbout(t *testing.T, l *lab, da, db *replica.Doc) bool {
 			t.Error(err)
 		}
 		if x.Voided {
-			return reflect.DeepEqual(x, replica.Delta{Path: []string{"late"}, Author: authorOf(2), Voided: true})
+			return reflect.DeepEqual(x, replica.Delta{Path: []string{"late"}, Kind: commit.Register, Author: authorOf(2), Voided: true})
 		}
 	}
 	return false
@@ -113,7 +113,7 @@ func TestSlowWatcher(t *testing.T) {
 				break
 			}
 		}
-		want := []replica.Delta{{}, {Path: []string{"k"}, Author: authorOf(1), Local: true}, {}}
+		want := []replica.Delta{{}, {Path: []string{"k"}, Kind: commit.Register, Author: authorOf(1), Local: true}, {}}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("got %v, want %v", got, want)
 		}

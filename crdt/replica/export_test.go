@@ -20,3 +20,6 @@ func (d *Doc) Receive(ctx context.Context, blocks []block.Block, heads ...crdt.H
 	_, err := d.receive(ctx, "", blocks, heads)
 	return err
 }
+
+// ServesPeerMax is servesPeerMax.
+const ServesPeerMax = servesPeerMax

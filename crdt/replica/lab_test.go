@@ -236,12 +236,23 @@ func within(t *testing.T, limit time.Duration, docs ...*replica.Doc) time.Durati
 type reports struct {
 	mu   sync.Mutex
 	list []replica.Fault
+	lost map[peer.ID]float64 // what each peer has lost, in all
 }
 
-func (r *reports) Report(_ peer.ID, f replica.Fault) {
+func (r *reports) Report(p peer.ID, f replica.Fault) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.list = append(r.list, f)
+	if r.lost == nil {
+		r.lost = make(map[peer.ID]float64)
+	}
+	r.lost[p] += f.Weight()
+}
+
+func (r *reports) of(p peer.ID) float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lost[p]
 }
 
 func (r *reports) take() []replica.Fault {

@@ -74,9 +74,26 @@ const (
 	FaultForged     = Fault("forged head of a document")
 	FaultInvalid    = Fault("invalid commit of a document")
 	FaultIncomplete = Fault("heads of a document without what they follow")
+	FaultForked     = Fault("two histories of a document by one author")
 )
 
-// Judge hears how peers behave. Report returns at once.
+// Weight is how much a fault takes from what a peer has earned, of 100 that it can have. What no
+// honest program sends weighs much. Two histories weigh little: whoever restores an old backup has
+// made them in good faith, and they do no harm.
+func (f Fault) Weight() float64 {
+	switch f {
+	case FaultMalformed, FaultForged, FaultInvalid:
+		return 20
+	case FaultIncomplete:
+		return 10
+	case FaultForked:
+		return 2
+	}
+	return 0
+}
+
+// Judge hears how peers behave: those that sent something, or passed it on; of FaultForked those
+// whose key it is. Report returns at once.
 type Judge interface {
 	Report(peer.ID, Fault)
 }
@@ -121,14 +138,16 @@ type Replica struct {
 	relaxing atomic.Bool
 	change   sync.Mutex // held while the list of documents is written to disk
 
-	mu     sync.Mutex // guards the following
-	docs   map[commit.ID]*Doc
-	topics map[[32]byte]*Doc
-	names  map[string]*Doc
-	closed chan struct{}
-	tasks  sync.WaitGroup              // what must end before the store is closed
-	start  func(func(context.Context)) // starts what must end with Run; nil unless it runs
-	answer func(func(context.Context)) // starts what may end a little later; nil before, and after
+	mu      sync.Mutex // guards the following
+	docs    map[commit.ID]*Doc
+	topics  map[[32]byte]*Doc
+	names   map[string]*Doc
+	leaving map[commit.ID]struct{} // forgotten documents of which something is left
+	served  map[peer.ID]int        // requests of each peer that are being answered
+	closed  chan struct{}
+	tasks   sync.WaitGroup              // what must end before the store is closed
+	start   func(func(context.Context)) // starts what must end with Run; nil unless it runs
+	answer  func(func(context.Context)) // starts what may end a little later; nil before, and after
 }
 
 // Open opens the documents that are in the store. It must be closed.
@@ -156,6 +175,8 @@ func Open(ctx context.Context, o Options) (*Replica, error) {
 		docs:    make(map[commit.ID]*Doc),
 		topics:  make(map[[32]byte]*Doc),
 		names:   make(map[string]*Doc),
+		leaving: make(map[commit.ID]struct{}),
+		served:  make(map[peer.ID]int),
 		closed:  make(chan struct{}),
 	}
 	names, err := r.store.names(ctx)
@@ -164,6 +185,9 @@ func Open(ctx context.Context, o Options) (*Replica, error) {
 	}
 	for id, name := range names {
 		r.add(id, name)
+	}
+	if err := r.resume(ctx); err != nil {
+		return nil, fmt.Errorf("open documents: %w", err)
 	}
 	return r, nil
 }
@@ -181,9 +205,7 @@ func (r *Replica) add(id commit.ID, name string) *Doc {
 	if name != "" {
 		r.names[name] = d
 	}
-	if r.start != nil {
-		r.start(d.run)
-	}
+	r.begin(d)
 	return d
 }
 
@@ -270,6 +292,9 @@ func (r *Replica) mayKeep(id commit.ID, name string) error {
 	}
 	if r.docs[id] != nil {
 		return fmt.Errorf("it is here as %q: %w", r.docs[id].name, ErrName)
+	}
+	if _, ok := r.leaving[id]; ok {
+		return fmt.Errorf("it is being forgotten: %w", ErrName)
 	}
 	if len(r.docs) == DocsMax {
 		return fmt.Errorf("%d: %w", DocsMax, ErrFull)

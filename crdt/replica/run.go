@@ -5,11 +5,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2pnode/p2pnode/crdt/commit"
@@ -97,7 +97,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	r.start = func(f func(context.Context)) { docs.Go(func() { f(ctx) }) }
 	r.answer = func(f func(context.Context)) { serves.Go(func() { f(serving) }) }
 	for _, d := range r.docs {
-		r.start(d.run)
+		r.begin(d)
 	}
 	r.mu.Unlock()
 	<-ctx.Done()
@@ -114,8 +114,18 @@ func (r *Replica) Run(ctx context.Context) error {
 	return nil
 }
 
-// run keeps one document the same as everybody else's.
+// begin has a document kept the same as everybody else's, if Run runs. mu is held.
+func (r *Replica) begin(d *Doc) {
+	if r.start != nil {
+		d.running.Add(1)
+		r.start(func(ctx context.Context) { defer d.running.Done(); d.run(ctx) })
+	}
+}
+
+// run keeps one document the same as everybody else's, until ctx ends or it is forgotten.
 func (d *Doc) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var topic Topic = nowhere{}
 	if b := d.replica.o.Topics; b != nil {
 		tag := wire.Topic(d.id)
@@ -127,6 +137,13 @@ func (d *Doc) run(ctx context.Context) {
 		}
 	}
 	var tasks sync.WaitGroup
+	tasks.Go(func() {
+		select {
+		case <-d.gone:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
 	tasks.Go(func() { d.announcing(ctx, topic) })
 	tasks.Go(func() { d.hearing(ctx, topic) })
 	tasks.Go(func() { d.greeting(ctx, topic) })
@@ -222,12 +239,8 @@ func (d *Doc) answer(ctx context.Context, c call) {
 
 // lacks tells whether one of these commits is not here.
 func (d *Doc) lacks(ctx context.Context, ids []commit.ID) (bool, error) {
-	s, err := d.lock(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer d.mu.Unlock()
-	return slices.ContainsFunc(ids, func(id commit.ID) bool { return !s.core.Has(id) }), nil
+	has, err := d.Has(ctx, ids...)
+	return err == nil && !has, err
 }
 
 // counts are events since Open.
@@ -269,7 +282,16 @@ func (r *Replica) Stats() Stats {
 	return s
 }
 
-// author is the key in a peer's ID.
+// peerOf is the peer with an author's key.
+func peerOf(a commit.Author) (peer.ID, error) {
+	key, err := crypto.UnmarshalEd25519PublicKey(a[:])
+	if err != nil {
+		return "", fmt.Errorf("read key of author %s: %w", a, err)
+	}
+	return peer.IDFromPublicKey(key)
+}
+
+// authorOf is the key in a peer's ID.
 func authorOf(p peer.ID) (a commit.Author, err error) {
 	key, err := p.ExtractPublicKey()
 	if err != nil {

@@ -24,6 +24,7 @@ import (
 //	/crdt/marks/<doc>/<number>      → tip
 //	/crdt/commits/<commit>          → doc (32 bytes), number (8, big-endian)
 //	/crdt/tickets/<doc>/<hash>      → ticket
+//	/crdt/forgotten/<doc>           → nothing: what there is of doc is being removed
 //	/crdt/snapshots/<doc>           → record: how many parts, and the tip of which it is
 //	/crdt/snapshots/<doc>/<count>/<part> → part of the bytes
 //
@@ -50,6 +51,7 @@ const (
 	marksPrefix     = "/crdt/marks"
 	commitsPrefix   = "/crdt/commits"
 	snapshotsPrefix = "/crdt/snapshots"
+	forgottenPrefix = "/crdt/forgotten"
 )
 
 const (

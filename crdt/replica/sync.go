@@ -26,6 +26,8 @@ const (
 	landmarksMax = 256
 	// servesMax is how many requests are answered at once; others are told to come again.
 	servesMax = 32
+	// servesPeerMax is how many of them may be of one peer, which never needs more than pullsMax.
+	servesPeerMax = 4
 	// idleTimeout is how long a stream may carry nothing.
 	idleTimeout = 20 * time.Second
 	// pullTimeout is how long a pull may take. What has come is kept, and the next one goes on.
@@ -232,6 +234,11 @@ func (r *Replica) serve(ctx context.Context, s network.Stream) {
 		return
 	}
 	from := s.Conn().RemotePeer()
+	if !r.admit(from) {
+		r.reply(l, wire.Busy)
+		return
+	}
+	defer r.dismiss(from)
 	data, err := io.ReadAll(io.LimitReader(l, wire.RequestSizeMax+1))
 	if err != nil {
 		l.cut()
@@ -264,6 +271,25 @@ func (r *Replica) serve(ctx context.Context, s network.Stream) {
 	if err != nil {
 		r.log.Info("answer about document", "doc", d.id, "peer", from, "err", err)
 		l.cut()
+	}
+}
+
+// admit tells whether one more request of a peer is answered now. Then it must be dismissed.
+func (r *Replica) admit(p peer.ID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.served[p] == servesPeerMax {
+		return false
+	}
+	r.served[p]++
+	return true
+}
+
+func (r *Replica) dismiss(p peer.ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.served[p]--; r.served[p] == 0 {
+		delete(r.served, p)
 	}
 }
 

@@ -144,6 +144,11 @@ func (d *Doc) Share(ctx context.Context, role commit.Role) (Ticket, error) {
 	var secret [32]byte
 	rand.Read(secret[:]) // it never fails
 	offer := offer{role: role, until: time.Now().Add(TicketLife)}
+	d.replica.change.Lock() // across I/O: nothing is written of what is forgotten
+	defer d.replica.change.Unlock()
+	if d.forgotten() {
+		return Ticket{}, fmt.Errorf("share %s: %w", d.id, ErrUnknown)
+	}
 	if err := d.replica.o.Store.Put(ctx, d.offerKey(secret), offer.encode()); err != nil {
 		return Ticket{}, fmt.Errorf("keep ticket of %s: %w", d.id, err)
 	}
@@ -227,6 +232,9 @@ func (d *Doc) claim(ctx context.Context, author commit.Author, secret [32]byte) 
 	r := d.replica
 	r.change.Lock() // across I/O: one after the other
 	defer r.change.Unlock()
+	if d.forgotten() {
+		return commit.None, ErrRedeemed
+	}
 	b, err := r.o.Store.Get(ctx, d.offerKey(secret))
 	if errors.Is(err, ds.ErrNotFound) {
 		return commit.None, ErrRedeemed

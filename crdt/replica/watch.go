@@ -77,7 +77,7 @@ func (x Delta) key() string {
 }
 
 // Watch yields what changes, from the beginning of the iteration until ctx ends, or with
-// ErrClosed. The first delta comes at once and has no path: whoever looks at the document only
+// ErrClosed, or ErrUnknown if the document is forgotten. The first delta comes at once and has no path: whoever looks at the document only
 // then misses nothing. Who is slow gets what has changed meanwhile once, and if it is too much
 // a delta without a path; the document does not wait.
 func (d *Doc) Watch(ctx context.Context) iter.Seq2[Delta, error] {
@@ -98,6 +98,9 @@ func (d *Doc) Watch(ctx context.Context) iter.Seq2[Delta, error] {
 				return
 			case <-d.replica.closed:
 				yield(Delta{}, ErrClosed)
+				return
+			case <-d.gone:
+				yield(Delta{}, ErrUnknown)
 				return
 			case <-w.wake:
 			}
