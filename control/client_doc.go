@@ -31,6 +31,11 @@ func (c *Client) OpenDoc(ctx context.Context, ref, name string, timeout time.Dur
 	return post[Doc](ctx, c, "doc/open", q)
 }
 
+// ForgetDoc removes a document from the node, given by its name or ID.
+func (c *Client) ForgetDoc(ctx context.Context, doc string) error {
+	return c.call(ctx, http.MethodPost, "doc/forget", url.Values{"doc": {doc}}, nil, nil)
+}
+
 // DocPath is a place in a document: its name or ID, and keys as Pointer makes them.
 type DocPath struct{ Doc, Path string }
 

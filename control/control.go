@@ -109,6 +109,7 @@ func New(n *node.Node, o Options) http.Handler {
 	events("GET /api/v1/doc/at", s.docAt)
 	events("POST /api/v1/doc/set", s.docSet)
 	events("POST /api/v1/doc/rm", s.docRemove)
+	events("POST /api/v1/doc/forget", s.docForget)
 	events("GET /api/v1/doc/watch", s.docWatch)
 	events("GET /api/v1/doc/log", s.docLog)
 	events("POST /api/v1/doc/share", s.docShare)

@@ -44,6 +44,15 @@ func (s *server) docAt(ctx context.Context, p *params, _ *stream) (any, error) {
 	return Value{v}, nil
 }
 
+// docForget removes a document from this node.
+func (s *server) docForget(ctx context.Context, p *params, _ *stream) (any, error) {
+	docs, err := s.node.Docs()
+	if err != nil {
+		return nil, err
+	}
+	return nil, docs.Forget(ctx, p.text("doc"))
+}
+
 // docExport answers with a document and all its history as CARv1.
 func (s *server) docExport(ctx context.Context, p *params, w *dataWriter) error {
 	d, err := s.doc(ctx, p)

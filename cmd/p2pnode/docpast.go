@@ -70,6 +70,13 @@ func (a *app) exportDoc(ctx context.Context, b *backend, doc, name string) error
 	return a.end()
 }
 
+func docForgetCommand(a *app) *cobra.Command {
+	return a.docAt("forget NAME", "Remove a document from this node, with own edits that nobody else has", cobra.ExactArgs(1),
+		func(cmd *cobra.Command, b *backend, args []string) error {
+			return b.ForgetDoc(cmd.Context(), args[0])
+		})
+}
+
 func docImportCommand(a *app) *cobra.Command {
 	cmd := a.docAt("import FILE [NAME]", "Keep a document that was exported, and print its ID; - is standard input", cobra.RangeArgs(1, 2),
 		func(cmd *cobra.Command, b *backend, args []string) error {
