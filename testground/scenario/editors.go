@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/peer"
-
 	"github.com/p2pnode/p2pnode/crdt"
 	"github.com/p2pnode/p2pnode/crdt/commit"
 	"github.com/p2pnode/p2pnode/crdt/replica"
@@ -135,11 +133,11 @@ func (e *editing) begin(ctx context.Context, peers []*sim.Peer) error {
 	}
 	var members []replica.Member
 	for _, p := range peers[1:] {
-		a, err := authorOf(p.ID())
+		theirs, err := p.Node().Docs()
 		if err != nil {
 			return err
 		}
-		members = append(members, replica.Member{Author: a, Role: commit.Write})
+		members = append(members, replica.Member{Author: theirs.Author(), Role: commit.Write})
 	}
 	d, err := docs.Create(ctx, "", members...)
 	if err != nil {
@@ -156,19 +154,6 @@ func (e *editing) begin(ctx context.Context, peers []*sim.Peer) error {
 	return err
 }
 
-// authorOf is who a peer is in documents.
-func authorOf(id peer.ID) (a commit.Author, err error) {
-	key, err := id.ExtractPublicKey()
-	if err != nil {
-		return a, fmt.Errorf("find key of %s: %w", id, err)
-	}
-	raw, err := key.Raw()
-	if err == nil && copy(a[:], raw) != len(raw) {
-		err = errors.New("key has another size")
-	}
-	return a, err
-}
-
 // doc opens the document at a peer.
 func (e *editing) doc(ctx context.Context, p *sim.Peer) (*replica.Doc, error) {
 	n := p.Node()
@@ -183,16 +168,16 @@ func (e *editing) doc(ctx context.Context, p *sim.Peer) (*replica.Doc, error) {
 }
 
 // cut cuts the network in two, or mends it.
-func (e *editing) cut(in2 bool) {
+func (e *editing) cut(apart bool) {
 	e.mu.Lock()
-	e.parts = in2
+	e.parts = apart
 	e.mu.Unlock()
 	way := fabric.Open
-	if in2 {
+	if apart {
 		way = fabric.Hold
 	}
 	e.r.Net.Fabric().SetCut(0, 1, way)
-	e.r.Logf("cut: %v", in2)
+	e.r.Logf("cut: %v", apart)
 }
 
 // churn has some peers go, at any time before the last, and come back. Those of whom is
