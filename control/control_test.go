@@ -430,3 +430,12 @@ func TestLimits(t *testing.T) {
 		t.Errorf("status: %+v, %v", st.Limits, err)
 	}
 }
+
+// Who gives up before a daemon answers has not found out that there is none.
+func TestDialCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := control.Dial(ctx, t.TempDir()); !errors.Is(err, context.Canceled) || errors.Is(err, control.ErrNoDaemon) {
+		t.Errorf("got %v", err)
+	}
+}

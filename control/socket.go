@@ -106,6 +106,9 @@ func Dial(ctx context.Context, repo string) (*Client, error) {
 		return c, err
 	}
 	conn, err := dial(ctx)
+	if ctx.Err() != nil && err != nil { // which says nothing about the daemon
+		return nil, fmt.Errorf("dial daemon of %s: %w", repo, ctx.Err())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("dial daemon of %s: %w: %w", repo, ErrNoDaemon, err)
 	}
