@@ -107,7 +107,7 @@ func Dial(ctx context.Context, repo string) (*Client, error) {
 	}
 	conn, err := dial(ctx)
 	if ctx.Err() != nil && err != nil { // which says nothing about the daemon
-		return nil, fmt.Errorf("dial daemon of %s: %w", repo, ctx.Err())
+		return nil, fmt.Errorf("dial daemon of %s: %w", repo, context.Cause(ctx))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("dial daemon of %s: %w: %w", repo, ErrNoDaemon, err)
