@@ -3,6 +3,7 @@ package crdt
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/p2pnode/p2pnode/block"
@@ -15,6 +16,7 @@ type Report struct {
 	Rejected []Rejection
 	Missing  []commit.ID // parents of waiting commits, which are not here; up to MissingMax
 	Void     []commit.ID // commits that were applied before and have no effect any more
+	Outside  []commit.ID // commits that were applied before and are no part of the document any more: see Horizon
 	Forks    []Fork
 }
 
@@ -45,6 +47,13 @@ func (d *Doc) Apply(blocks []block.Block, heads []Head) (Report, error) {
 	for _, b := range blocks {
 		d.receive(b, &r)
 	}
+	for _, x := range slices.Clone(r.Rejected) {
+		if errors.Is(x.Err, ErrBeforeHorizon) {
+			for _, w := range slices.Clone(d.waiting.children[x.ID]) {
+				d.reject(w, ErrBeforeHorizon, &r)
+			}
+		}
+	}
 	for _, h := range heads {
 		d.authenticate(h, &r)
 	}
@@ -73,6 +82,9 @@ func (d *Doc) receive(b block.Block, r *Report) {
 	c, id, err := commit.Decode(b)
 	if err == nil && (len(c.Parents) == 0) != (id == d.id) {
 		err = fmt.Errorf("commit %s begins another document: %w", id, ErrInvalid)
+	}
+	if err == nil && d.base != nil && c.Gen <= uint64(d.base.gen) && !d.Has(id) {
+		err = fmt.Errorf("commit %s: %w", id, ErrBeforeHorizon)
 	}
 	if err != nil {
 		r.Rejected = append(r.Rejected, Rejection{id, err})
@@ -153,7 +165,11 @@ func (d *Doc) reject(w *waiter, err error, r *Report) {
 			continue
 		}
 		r.Rejected = append(r.Rejected, Rejection{w.id, fmt.Errorf("commit %s: %w", w.id, err)})
-		err = fmt.Errorf("follows what was rejected: %w", ErrInvalid)
+		cause := ErrInvalid
+		if errors.Is(err, ErrBeforeHorizon) {
+			cause = ErrBeforeHorizon
+		}
+		err = fmt.Errorf("follows what was rejected: %w", cause)
 		list = append(list, d.waiting.children[w.id]...)
 	}
 }
@@ -170,6 +186,9 @@ type applying struct {
 func (a *applying) admit(w *waiter) error {
 	d, h, c := a.doc, a.doc.history, w.commit
 	parents := h.parents(c)
+	if h.floor >= 0 && parents[0] < h.floor {
+		return ErrBeforeHorizon
+	}
 	gen := uint32(0)
 	for i, p := range c.Parents {
 		n, _ := h.number(p.ID)
@@ -212,6 +231,7 @@ func (a *applying) apply(w *waiter, parents []int, role commit.Role, ops *commit
 		a.grant(g)
 	}
 	h.undoes(n, ops)
+	h.notice(n, parents, role, ops)
 	if len(a.void) == 0 { // or all is computed again in the end
 		void := h.isVoid(h.graph.Heads(), n)
 		d.apply(&step{history: h, commit: n, unseen: unseen, void: void}, ops)
@@ -238,26 +258,45 @@ func (a *applying) grant(g grant) {
 func (a *applying) finish() error {
 	d := a.doc
 	from := &source{fresh: make(map[commit.ID]block.Block), blocks: d.blocks}
-	unproven := d.unproven()
-	d.waiting.tidy()
 	for _, w := range a.admitted {
 		from.fresh[w.id] = w.block
-		if unproven[w.id] {
-			d.waiting.add(w)
-			continue
-		}
-		a.report.Applied = append(a.report.Applied, w.block)
 	}
+	d.waiting.tidy()
+	outside, err := d.conclude(from)
+	if err != nil {
+		return err
+	}
+	unproven := d.unproven()
+	a.sort(outside, unproven)
 	if len(a.void) > 0 || len(unproven) > 0 {
 		ids := slices.DeleteFunc(slices.Clone(d.history.ids), func(id commit.ID) bool { return unproven[id] })
 		if err := d.rebuild(ids, from, nil); err != nil {
 			return err
 		}
-		a.report.Void = slices.DeleteFunc(a.void, func(id commit.ID) bool { return unproven[id] })
+		if _, err := d.settle(from); err != nil {
+			return err
+		}
+		a.report.Void = slices.DeleteFunc(a.void, func(id commit.ID) bool { return unproven[id] || outside[id] })
 	}
 	d.merge()
 	d.forget()
 	return nil
+}
+
+// sort tells what has become of the commits that were admitted, and of older ones.
+func (a *applying) sort(outside, unproven map[commit.ID]bool) {
+	for _, w := range a.admitted {
+		switch {
+		case outside[w.id]:
+			a.report.Rejected = append(a.report.Rejected, Rejection{w.id, fmt.Errorf("commit %s: %w", w.id, ErrBeforeHorizon)})
+			delete(outside, w.id)
+		case unproven[w.id]:
+			a.doc.waiting.add(w)
+		default:
+			a.report.Applied = append(a.report.Applied, w.block)
+		}
+	}
+	a.report.Outside = slices.SortedFunc(maps.Keys(outside), commit.ID.Compare)
 }
 
 // unproven are the newest commits that only such vouch for as turned out to be invalid. They
@@ -265,7 +304,7 @@ func (a *applying) finish() error {
 func (d *Doc) unproven() map[commit.ID]bool {
 	g := &d.history.graph
 	list := make(map[commit.ID]bool)
-	proven := func(n int) bool { return d.signed[d.history.ids[n]] != nil }
+	proven := func(n int) bool { return d.signed[d.history.ids[n]] != nil || n == 0 && d.base != nil }
 	if !slices.ContainsFunc(g.Heads(), func(n int) bool { return !proven(n) }) {
 		return list
 	}

@@ -18,6 +18,10 @@
 //   - Who may do what is in the DAG too. When somebody is removed, what they committed without
 //     being known to who removed them has no effect any more, wherever it was already applied.
 //
+// The history need not be kept for ever: a manager names a horizon (Retire), and when all who may
+// write have seen that, what is before it can be forgotten (Compact). The state is the same
+// wherever it was forgotten and wherever not.
+//
 // It is no network and no database: it is given blocks, and says which it applied and which it
 // lacks. It starts no goroutine and reads no clock.
 //
@@ -53,6 +57,9 @@ var (
 	ErrSnapshot = errors.New("no good snapshot")
 	// ErrPast means that a version of the past cannot be changed.
 	ErrPast = errors.New("of the past")
+	// ErrBeforeHorizon means what is before the horizon, or concurrent to it, and no part of the
+	// document any more: see Compact.
+	ErrBeforeHorizon = errors.New("before the horizon")
 	// ErrInvalid means a commit that breaks a rule, and will on every replica.
 	ErrInvalid = errors.New("invalid commit")
 )
@@ -81,6 +88,8 @@ type Doc struct {
 	touched []merger         // texts and lists that are not up to date
 	open    *opened          // the commit that edits go into, or nil
 	broken  error            // why the state could not be computed
+	base    *base            // as which the history begins, or nil
+	judged  map[claim]bool   // whether what horizons say is right
 	notes   map[string]*note // what objects were when Deltas was called, by key; nil if it was not
 }
 
@@ -97,6 +106,7 @@ func New(id commit.ID, author commit.Author, blocks Blocks) *Doc {
 		history: newHistory(),
 		root:    newObject(nil, name{kind: commit.Map}),
 		signed:  make(map[commit.ID]*commit.Signature),
+		judged:  make(map[claim]bool),
 	}
 	d.waiting = newWaiting(d.Has)
 	return d
@@ -138,12 +148,16 @@ func Create(key ed25519.PrivateKey, g Genesis) (block.Block, Head, error) {
 // ID names the document: it is that of its first commit.
 func (d *Doc) ID() commit.ID { return d.id }
 
-// Len is how many commits were applied.
+// Len is how many commits are here, of those that were applied.
 func (d *Doc) Len() int {
+	n := d.history.graph.Len()
 	if d.open != nil {
-		return d.history.graph.Len() - 1
+		n--
 	}
-	return d.history.graph.Len()
+	if d.base != nil {
+		n--
+	}
+	return n
 }
 
 // Has tells whether a commit was applied.

@@ -80,7 +80,7 @@ func (c *sum) total() int64 {
 	return n
 }
 
-func (c *sum) dump(h *history, b []byte) []byte { return dumpDots(h, b, c.dots) }
+func (c *sum) dump(h *history, b []byte) []byte { return dumpDots(h, b, c.fold(h, h.floor).dots) }
 
 // register is a Register and a MultiRegister: its dots are the values that were set at the
 // same time.
@@ -100,8 +100,11 @@ func (r *register) spent() bool   { return !r.live() }
 
 // sorted are the dots, that which wins first.
 func (r *register) sorted(h *history) []dot {
-	return slices.SortedFunc(slices.Values(r.dots), func(a, b dot) int {
-		if h.beats(a.commit, b.commit) {
+	return slices.SortedStableFunc(slices.Values(r.dots), func(a, b dot) int {
+		switch {
+		case a.commit == b.commit:
+			return 0 // of the horizon: they are in order
+		case h.beats(a.commit, b.commit):
 			return -1
 		}
 		return 1
@@ -135,7 +138,7 @@ func (r *register) view(h *history) any {
 	return values
 }
 
-func (r *register) dump(h *history, b []byte) []byte { return dumpDots(h, b, r.dots) }
+func (r *register) dump(h *history, b []byte) []byte { return dumpDots(h, b, r.fold(h, h.floor).dots) }
 
 // set is a Set: each element is there as long as it has dots, so who adds it wins over who
 // removes it at the same time.
@@ -187,7 +190,7 @@ func (e *set) view(*history) any {
 func (e *set) dump(h *history, b []byte) []byte {
 	for _, v := range e.sorted() {
 		b = dumpString(b, v)
-		b = dumpDots(h, b, e.elements[v])
+		b = dumpDots(h, b, h.first(e.elements[v], h.floor))
 	}
 	return b
 }

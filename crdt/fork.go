@@ -46,7 +46,15 @@ func (d *Doc) Fork(key ed25519.PrivateKey, g Genesis) ([]block.Block, Head, erro
 // From tells of which document this is a copy, and of which of its heads. ok is false if it is
 // no copy.
 func (d *Doc) From() (id commit.ID, heads []commit.ID, ok bool, err error) {
-	_, ops, err := (&source{blocks: d.blocks}).commit(d.id)
+	b, err := d.genesis(&source{blocks: d.blocks})
+	var c *commit.Commit
+	if err == nil {
+		c, _, err = commit.Decode(b)
+	}
+	var ops *commit.Ops
+	if err == nil {
+		ops, err = parseOps(c)
+	}
 	if err != nil {
 		return id, nil, false, fmt.Errorf("origin of %s: %w", d.id, err)
 	}

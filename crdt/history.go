@@ -26,6 +26,10 @@ type history struct {
 	removed []grant                       // those after which the author may not write
 	undos   map[int][]int                 // what commits undo, all by the author of the commit
 	skipped []int                         // commits without effect in the end
+
+	base     *base      // as which it begins, or nil
+	floor    int        // the horizon in effect, or -1
+	horizons []*horizon // that may come into effect
 }
 
 // grant says that an author has a role from a commit on.
@@ -42,6 +46,7 @@ func newHistory() *history {
 		grants: make(map[commit.Author][]grant),
 		roles:  make(map[commit.Author]commit.Role),
 		undos:  make(map[int][]int),
+		floor:  -1,
 	}
 }
 
@@ -186,16 +191,19 @@ func (h *history) roleNow(author commit.Author) commit.Role {
 func (h *history) grant(g grant) {
 	clear(h.roles)
 	h.grants[g.author] = append(h.grants[g.author], g)
-	if g.role < commit.Write {
+	if g.role < commit.Write && g.commit > 0 { // nothing is concurrent to the first commit
 		h.removed = append(h.removed, g)
 	}
 }
 
-// undo notes that commit n undoes one with this ID, if that is an older one by the same author.
+// undo notes that commit n undoes one with this ID, if that is an older one by the same author, or
+// one before the base.
 func (h *history) undo(n int, id commit.ID) {
 	t, ok := h.number(id)
 	if ok && t != n && h.author[t] == h.author[n] && h.graph.Contains([]int{n}, t) {
 		h.undos[n] = append(h.undos[n], t)
+	} else if !ok && h.base != nil && h.undos[n] == nil {
+		h.undos[n] = []int{}
 	}
 }
 
@@ -250,12 +258,11 @@ func (h *history) refs(parents []int) []commit.ID {
 	gen := h.gens[at] + 1
 	var refs []commit.ID
 	for _, back := range commit.Refs(uint64(gen)) {
-		want := gen - uint32(back)
-		for first := h.graph.First(at); h.gens[first] > want; first = h.graph.First(at) {
-			at = h.main(h.graph.Parents(nil, first))
+		n, id := h.back(at, gen-uint32(back))
+		if n >= 0 {
+			at = n
 		}
-		at -= int(h.gens[at] - want)
-		refs = append(refs, h.ids[at])
+		refs = append(refs, id)
 	}
 	return refs
 }

@@ -21,26 +21,42 @@ func (d *Doc) At(heads ...commit.ID) (*Doc, error) {
 	if err != nil {
 		return nil, fmt.Errorf("version of %s: %w", d.id, err)
 	}
-	return d.at(version)
+	if len(heads) == 0 && d.base != nil {
+		return nil, fmt.Errorf("version of %s: %w", d.id, ErrBeforeHorizon)
+	}
+	from := &source{blocks: d.blocks}
+	past, err := d.at(version, from)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := past.conclude(from); err != nil {
+		return nil, err
+	}
+	past.merge()
+	return past, nil
 }
 
 // version is the numbers of commits.
 func (d *Doc) version(ids []commit.ID) ([]int, error) {
 	version, ok := d.history.numbered(ids)
+	if !ok && d.base != nil {
+		return nil, fmt.Errorf("%w, or %w", ErrMissing, ErrBeforeHorizon)
+	}
 	if !ok {
 		return nil, ErrMissing
 	}
 	return version, nil
 }
 
-func (d *Doc) at(version []int) (*Doc, error) {
-	past := New(d.id, d.author, d.blocks)
+// at is the document as of a version, which is the base if it is empty.
+func (d *Doc) at(version []int, from *source) (*Doc, error) {
+	past := d.blank()
 	spans, _ := d.history.graph.Diff(version, nil)
 	var ids []commit.ID
 	for _, s := range slices.Backward(spans) {
 		ids = append(ids, d.history.ids[s.First:s.End]...)
 	}
-	if err := past.rebuild(ids, &source{blocks: d.blocks}, nil); err != nil {
+	if err := past.rebuild(ids, from, nil); err != nil {
 		return nil, err
 	}
 	past.merge()
@@ -61,7 +77,7 @@ type Entry struct {
 	Deltas []Delta
 }
 
-// Commits are those that are not in a version, or all, in an order that is the same on every
+// Commits are those that are not in a version, or all that are here, in an order that is the same on every
 // replica which has the same ones: parents before children, and branches one after the other.
 func (d *Doc) Commits(since ...commit.ID) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
@@ -87,7 +103,7 @@ func (d *Doc) Log(since ...commit.ID) iter.Seq2[Entry, error] {
 		seen, err := d.version(since)
 		var past *Doc
 		if err == nil {
-			past, err = d.at(seen)
+			past, err = d.at(seen, &source{blocks: d.blocks})
 		}
 		if err != nil {
 			yield(Entry{}, fmt.Errorf("log of %s: %w", d.id, err))
@@ -114,12 +130,15 @@ func (d *Doc) Diff(since ...commit.ID) ([]Delta, error) {
 	if err != nil {
 		return nil, fmt.Errorf("diff of %s: %w", d.id, err)
 	}
-	past, err := d.at(seen)
+	if len(since) == 0 && d.base != nil {
+		return nil, fmt.Errorf("diff of %s: %w", d.id, ErrBeforeHorizon)
+	}
+	from := &source{blocks: d.blocks}
+	past, err := d.at(seen, from)
 	if err != nil {
 		return nil, err
 	}
 	past.Deltas()
-	from := &source{blocks: d.blocks}
 	for _, n := range d.sorted(seen) {
 		c, _, err := from.commit(d.history.ids[n])
 		if err == nil {
@@ -138,6 +157,9 @@ func (d *Doc) sorted(seen []int) []int {
 	heads := h.graph.Heads()
 	if d.open != nil {
 		heads = d.open.parents
+	}
+	if len(seen) == 0 && d.base != nil {
+		seen = []int{0}
 	}
 	unseen, _ := h.graph.Diff(heads, seen)
 	return h.graph.Sorted(unseen, func(a, b int) bool { return h.ids[a].Compare(h.ids[b]) < 0 })

@@ -175,7 +175,7 @@ func (m *mapping) view(h *history) any {
 func (m *mapping) dump(h *history, b []byte) []byte {
 	for _, o := range m.sorted() {
 		b = append(dumpString(b, o.name.key), byte(o.name.kind))
-		b = dumpDots(h, b, o.made)
+		b = dumpDots(h, b, h.first(o.made, h.floor))
 		b = dumpString(b, string(o.content.dump(h, nil)))
 	}
 	return b

@@ -18,6 +18,14 @@ import (
 // without applying them. So a snapshot from one's own disk is as good as the commits there; to
 // take one from somebody else is to trust them as much as all writers together.
 func Restore(snapshot []byte, heads []Head, author commit.Author, blocks Blocks) (*Doc, error) {
+	d, err := restore(snapshot, author, blocks)
+	if err != nil {
+		return nil, err
+	}
+	return d, d.sign(heads)
+}
+
+func restore(snapshot []byte, author commit.Author, blocks Blocks) (*Doc, error) {
 	n := len(snapshot) - 4
 	if n < len(magic)+len(commit.ID{}) || string(snapshot[:len(magic)]) != magic {
 		return nil, fmt.Errorf("restore document: no snapshot: %w", ErrSnapshot)
@@ -27,19 +35,22 @@ func Restore(snapshot []byte, heads []Head, author commit.Author, blocks Blocks)
 	}
 	d := New(commit.ID(snapshot[len(magic):]), author, blocks)
 	r := &restorer{Reader: pack.NewReader(snapshot[len(magic)+len(d.id) : n]), history: d.history}
+	d.base = r.header(d.id, snapshot)
+	d.history.base = d.base
 	r.commits()
 	r.authors()
 	r.grants()
+	r.horizons()
 	r.undos()
 	r.mapping(d.root, 0)
 	r.End()
 	if err := r.Err(); err != nil {
 		return nil, fmt.Errorf("restore %s: %w: %w", d.id, ErrSnapshot, err)
 	}
-	if len(d.history.ids) > 0 && d.history.ids[0] != d.id {
+	if d.base == nil && len(d.history.ids) > 0 && d.history.ids[0] != d.id {
 		return nil, fmt.Errorf("restore %s: begins with %s: %w", d.id, d.history.ids[0], ErrSnapshot)
 	}
-	return d, d.sign(heads)
+	return d, nil
 }
 
 // sign takes the signatures of all heads.
@@ -76,6 +87,9 @@ func (r *restorer) commits() {
 		size := r.UpTo(n - first)
 		parents = parents[:0]
 		gen := uint32(0)
+		if first == 0 && h.base != nil {
+			gen = h.base.gen - 1
+		}
 		for range r.Count(1) {
 			p := first - r.UpTo(first)
 			if len(parents) > 0 && p <= parents[len(parents)-1] || p == first {
@@ -149,13 +163,36 @@ func (r *restorer) after(c int) int {
 	return c + r.UpTo(r.history.graph.Len()-1-c)
 }
 
+func (r *restorer) horizons() {
+	h := r.history
+	h.floor = r.UpTo(h.graph.Len()) - 1
+	for range r.Count(2 + commit.DigestSize) {
+		z := &horizon{by: r.commit(), at: r.commit()}
+		copy(z.digest[:], r.Bytes(len(z.digest)))
+		if r.Err() != nil {
+			return
+		}
+		if !h.graph.Contains([]int{z.by}, z.at) {
+			r.Fail("horizon %d named by %d", z.at, z.by)
+			return
+		}
+		h.survey(z)
+		h.horizons = append(h.horizons, z)
+	}
+	if h.base != nil && h.floor < 0 {
+		r.Fail("a base that is no horizon")
+	}
+}
+
 func (r *restorer) undos() {
 	at := 0
 	for range r.Count(3) {
 		at = r.after(at)
+		targets := []int{}
 		for range r.Count(1) {
-			r.history.undos[at] = append(r.history.undos[at], r.UpTo(at))
+			targets = append(targets, r.UpTo(at))
 		}
+		r.history.undos[at] = targets
 	}
 }
 

@@ -13,6 +13,9 @@ func (d *Doc) Since(heads, have []commit.ID) []commit.ID {
 	spans, _ := d.history.graph.Diff(d.here(heads), d.here(have))
 	var list []commit.ID
 	for _, s := range slices.Backward(spans) {
+		if s.First == 0 && d.base != nil {
+			s.First = 1 // what is before it is not here either
+		}
 		list = append(list, d.history.ids[s.First:s.End]...)
 	}
 	return list

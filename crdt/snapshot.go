@@ -17,11 +17,16 @@ import (
 //
 //	magic     5 bytes
 //	document  32 bytes
+//	base      length, the base with which the history begins; or 0 if it is no other snapshot
+//	genesis   length, the first commit, of a base; or 0. Then its gen, and 32 bytes of each of its
+//	          spine
 //	ids       how many commits; 32 bytes of each
 //	runs      how many chains; of each: commits, parents of the first, of each how far back
 //	authors   how many; 32 bytes of each
 //	by        runs of commits by one author: author, commits
 //	grants    how many; of each: commits since the grant before it, index, role, 32 bytes
+//	horizon   0, or 1 more than the commit
+//	proposed  how many horizons; of each: commit that names it, commit, 32 bytes
 //	undos     how many; of each: commits since the one before it, how many it undoes, those
 //	root      what the map holds: how many objects; of each: length of the key, key, kind, dots
 //	          that made it, content
@@ -34,7 +39,7 @@ import (
 //	          sequence, how many values, those. A value is its length and its bytes
 //
 // Objects, elements and dots are in ascending order.
-const magic = "crdt\x01"
+const magic = "crdt\x02"
 
 // checksum is a CRC-32C, which processors compute.
 func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
@@ -56,8 +61,10 @@ func (d *Doc) Snapshot() ([]byte, error) {
 		w.number[n] = int32(i)
 	}
 	w.b = append(append(w.b, magic...), d.id[:]...)
+	w.header(d)
 	w.commits()
 	w.grants()
+	w.horizons()
 	w.undos()
 	w.mapping(d.root.content.(*mapping))
 	return binary.BigEndian.AppendUint32(w.b, checksum(w.b)), nil
@@ -140,6 +147,28 @@ func (w *writer) grants() {
 		w.uint(g.index + 1)
 		w.b = append(append(w.b, byte(g.role)), g.author[:]...)
 		last = g.commit
+	}
+}
+
+func (w *writer) horizons() {
+	h := w.history
+	if h.floor < 0 {
+		w.uint(0)
+	} else {
+		w.uint(int(w.number[h.floor]) + 1)
+	}
+	var list []*horizon
+	for _, z := range h.horizons {
+		if !z.witness && h.outranks(z.at, h.floor) {
+			list = append(list, z)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b *horizon) int { return int(w.number[a.by] - w.number[b.by]) })
+	w.uint(len(list))
+	for _, z := range list {
+		w.uint(int(w.number[z.by]))
+		w.uint(int(w.number[z.at]))
+		w.b = append(w.b, z.digest[:]...)
 	}
 }
 
@@ -230,5 +259,5 @@ func (w *writer) dots(dots []dot, also func(dot)) {
 
 // compare orders grants by when they were made.
 func (g grant) compare(o grant) int {
-	return cmp.Or(cmp.Compare(g.commit, o.commit), cmp.Compare(g.index, o.index))
+	return cmp.Or(cmp.Compare(g.commit, o.commit), cmp.Compare(g.index, o.index), slices.Compare(g.author[:], o.author[:]))
 }

@@ -85,13 +85,17 @@ type source struct {
 	blocks Blocks
 }
 
+func (s *source) block(id commit.ID) (block.Block, error) {
+	if b, ok := s.fresh[id]; ok {
+		return b, nil
+	}
+	return s.blocks.Block(id)
+}
+
 func (s *source) commit(id commit.ID) (*commit.Commit, *commit.Ops, error) {
-	b, ok := s.fresh[id]
-	if !ok {
-		var err error
-		if b, err = s.blocks.Block(id); err != nil {
-			return nil, nil, err
-		}
+	b, err := s.block(id)
+	if err != nil {
+		return nil, nil, err
 	}
 	c, _, err := commit.Decode(b)
 	if err != nil {
@@ -102,10 +106,14 @@ func (s *source) commit(id commit.ID) (*commit.Commit, *commit.Ops, error) {
 }
 
 // rebuild computes the history from these commits, parents first, which were valid before,
-// and the state. What is void in the end, or to be skipped, is void from the beginning.
+// and the state. The first is what the history begins with. What is void in the end, or to be skipped, is void from the beginning.
 func (d *Doc) rebuild(ids []commit.ID, from *source, skip map[commit.ID]bool) error {
-	h := newHistory()
-	for _, id := range ids {
+	h, root, err := d.origin()
+	if err != nil {
+		return err
+	}
+	begun := h.graph.Len() // by the base
+	for _, id := range ids[min(begun, len(ids)):] {
 		c, ops, err := from.commit(id)
 		if err != nil {
 			return fmt.Errorf("compute history of %s: %w", d.id, err)
@@ -118,6 +126,7 @@ func (d *Doc) rebuild(ids []commit.ID, from *source, skip map[commit.ID]bool) er
 			h.grant(g)
 		}
 		h.undoes(n, ops)
+		h.notice(n, parents, role, ops)
 		if skip[id] {
 			h.skipped = append(h.skipped, n)
 		}
@@ -126,12 +135,12 @@ func (d *Doc) rebuild(ids []commit.ID, from *source, skip map[commit.ID]bool) er
 		d.noteAll(d.root)
 	}
 	d.history = h
-	d.root = newObject(nil, name{kind: commit.Map})
+	d.root = root
 	d.touched = nil
 	void := h.Void(h.graph.Heads())
-	var heads []int // of the commits before n
-	for n, id := range ids {
-		_, ops, err := from.commit(id)
+	heads := h.graph.Prefix(begun) // of the commits before n
+	for n := begun; n < len(ids); n++ {
+		_, ops, err := from.commit(ids[n])
 		if err != nil {
 			return fmt.Errorf("compute state of %s: %w", d.id, err)
 		}

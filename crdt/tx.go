@@ -19,7 +19,8 @@ type opened struct {
 	parents []int
 	writer  commit.Writer
 	ops     int
-	objects []*object // by their index in writer
+	objects []*object   // by their index in writer
+	others  []commit.Op // that have no object
 	step    step
 }
 
@@ -66,7 +67,11 @@ func (d *Doc) take(tx *Tx) error {
 	for _, e := range tx.edits {
 		e.op.Object = d.index(e.target)
 		o.writer.Add(e.op)
+		if e.op.Object < 0 {
+			o.others = append(o.others, e.op)
+		}
 		switch e.op.Code {
+		case commit.OpHorizon:
 		default:
 			d.do(&o.step, o.objects[e.op.Object], e.op)
 		case commit.OpUndo:
@@ -125,6 +130,10 @@ func (d *Doc) Seal(key ed25519.PrivateKey, wall uint64) (block.Block, Head, erro
 	}
 	id, _ := commit.IDOf(b.Cid())
 	h.name(o.number, id)
+	h.notice(o.number, o.parents, h.role(d.author, o.parents), &commit.Ops{Document: o.others})
+	if err := d.witnessed(); err != nil {
+		return block.Block{}, Head{}, fmt.Errorf("seal commit of %s: %w", d.id, err)
+	}
 	for _, w := range d.waiting.arrived(id) {
 		d.waiting.completed(w)
 	}

@@ -56,6 +56,9 @@ func (d *Doc) undo(wanted func(n int) bool) error {
 	from := &source{blocks: d.blocks}
 	mine := h.by(d.author)
 	for _, n := range slices.Backward(mine) {
+		if n == 0 && d.base != nil {
+			break
+		}
 		c, ops, err := from.commit(h.ids[n])
 		if err != nil {
 			return fmt.Errorf("undo in %s: %w", d.id, err)
@@ -63,6 +66,9 @@ func (d *Doc) undo(wanted func(n int) bool) error {
 		if ops.Edits() && c.Gen > 1 && !h.isVoid(h.graph.Heads(), n) && wanted(n) {
 			return d.revert(n, mine)
 		}
+	}
+	if d.base != nil {
+		return fmt.Errorf("undo in %s: %w, or %w", d.id, ErrMissing, ErrBeforeHorizon)
 	}
 	return fmt.Errorf("undo in %s: %w", d.id, ErrMissing)
 }
@@ -83,7 +89,7 @@ func (d *Doc) revert(n int, mine []int) error {
 		skip[h.ids[c]] = true
 	}
 	from := &source{blocks: d.blocks}
-	then := New(d.id, d.author, d.blocks)
+	then := d.blank()
 	if err := then.rebuild(h.ids, from, skip); err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package crdt
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/p2pnode/p2pnode/crdt/commit"
 	"github.com/p2pnode/p2pnode/crdt/rope"
@@ -121,7 +120,7 @@ func (d *Doc) Dump() []byte {
 	for _, n := range d.history.byID(d.history.graph.Heads()) {
 		b = append(b, d.history.ids[n][:]...)
 	}
-	for _, a := range slices.SortedFunc(slices.Values(d.history.authors), func(a, b commit.Author) int { return slices.Compare(a[:], b[:]) }) {
+	for _, a := range sortedAuthors(d.Members()) {
 		b = append(append(b, a[:]...), byte(d.Role(a)))
 	}
 	return d.root.content.dump(d.history, b)

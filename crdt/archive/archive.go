@@ -50,11 +50,14 @@ const (
 	cidSize     = 36
 )
 
-// Write writes a document, of which no edits may be open. The blocks are those of its commits.
+// Write writes a document, of which no edits may be open, and no history forgotten. The blocks are those of its commits.
 func Write(w io.Writer, d *crdt.Doc, blocks crdt.Blocks) error {
 	heads, err := d.Heads()
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
+	}
+	if d.Compacted() {
+		return fmt.Errorf("export %s: its history: %w", d.ID(), crdt.ErrBeforeHorizon)
 	}
 	root := &commit.Heads{Doc: d.ID()}
 	for _, h := range heads {

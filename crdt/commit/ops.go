@@ -15,6 +15,8 @@ const (
 	DepthMax = 32
 	// KeyMax is the longest key in bytes.
 	KeyMax = 1024
+	// DigestSize is how many bytes name a document as of a horizon.
+	DigestSize = 32
 )
 
 // Kind is a type of objects.
@@ -47,17 +49,18 @@ type Code byte
 
 // The codes, with the fields of Op that each has.
 const (
-	OpMake   Code = iota // makes the object be there, though it be empty
-	OpClear              // removes all from the object, and below it, that the author has seen
-	OpInsert             // Pos, Data: of a Text, its UTF-8; of a List, Count values one after the other
-	OpDelete             // Pos, Count
-	OpAdd                // Delta of counters, Data of a Set: a value
-	OpSet                // Data of registers: a value
-	OpRemove             // Data of a Set: a value
-	OpRole               // Data: an author; Count: the role. It has no object
-	OpUndo               // Data: the ID of an older commit, which the others undo. It has no object
-	OpFrom               // Data: the ID of a document that this one is a copy of, or then of its heads. It has no object
-	codes                // at most codesMax
+	OpMake    Code = iota // makes the object be there, though it be empty
+	OpClear               // removes all from the object, and below it, that the author has seen
+	OpInsert              // Pos, Data: of a Text, its UTF-8; of a List, Count values one after the other
+	OpDelete              // Pos, Count
+	OpAdd                 // Delta of counters, Data of a Set: a value
+	OpSet                 // Data of registers: a value
+	OpRemove              // Data of a Set: a value
+	OpRole                // Data: an author; Count: the role. It has no object
+	OpUndo                // Data: the ID of an older commit, which the others undo. It has no object
+	OpFrom                // Data: the ID of a document that this one is a copy of, or then of its heads. It has no object
+	OpHorizon             // Data: the ID of a commit, and the SHA2-256 digest of the document as of it. It has no object
+	codes                 // at most codesMax
 )
 
 // codesMax is for how many codes there is room.
@@ -84,6 +87,7 @@ type Op struct {
 //	          set, remove: length, data
 //	          role: role, 32 bytes
 //	          undo, from: 32 bytes
+//	          horizon: 64 bytes
 //
 // The first object is the child of the document or of none but those before it. A position
 // is written as its distance, in zigzag form as deltas are, from where the operation before
@@ -243,6 +247,8 @@ func (r *reader) op() Op {
 		op.Data = r.take(len(Author{}))
 	case OpUndo, OpFrom:
 		op.Data = r.take(len(ID{}))
+	case OpHorizon:
+		op.Data = r.take(len(ID{}) + DigestSize)
 	}
 	return op
 }
@@ -297,7 +303,7 @@ func (r *reader) cutValue(data []byte) (value, rest []byte) {
 // the document.
 func (c Code) fits(kind Kind, object int) bool {
 	switch c {
-	case OpRole, OpUndo, OpFrom:
+	case OpRole, OpUndo, OpFrom, OpHorizon:
 		return object < 0
 	case OpMake, OpClear:
 		return object >= 0

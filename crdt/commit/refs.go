@@ -1,7 +1,7 @@
 package commit
 
-// refsEvery is how many commits of the longest chain have refs: one in so many.
-const refsEvery = 8
+// RefsEvery is how many commits of the longest chain have refs: one in so many.
+const RefsEvery = 8
 
 // Refs tells how far back on the longest chain the commits are to which a commit with this
 // gen must refer, besides its parents: 8, 16, 32 and so on for as long as that divides gen.
@@ -10,7 +10,7 @@ const refsEvery = 8
 // gen, of several to the one with the least ID.
 func Refs(gen uint64) []uint64 {
 	var back []uint64
-	for d := uint64(refsEvery); d < gen && gen%d == 0; d *= 2 {
+	for d := uint64(RefsEvery); d < gen && gen%d == 0; d *= 2 {
 		back = append(back, d)
 	}
 	return back

@@ -61,7 +61,7 @@ func (w *Writer) Add(op Op) {
 		}
 	case OpSet, OpRemove:
 		b = appendSized(b, op.Data)
-	case OpUndo, OpFrom:
+	case OpUndo, OpFrom, OpHorizon:
 		b = append(b, op.Data...)
 	case OpRole:
 		b = append(binary.AppendUvarint(b, uint64(op.Count)), op.Data...)

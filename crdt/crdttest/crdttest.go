@@ -2,7 +2,7 @@
 //
 // Run plays one schedule, which a seed decides: replicas edit, and send each other what they
 // did over a network that delays, repeats, reorders and loses it, and falls into parts;
-// replicas start anew from their blocks, or from snapshots; writers undo what they did, are
+// replicas start anew from their blocks, or from snapshots, and forget what is before a horizon; writers undo what they did, are
 // removed and come back; some use their key twice, and up to half as many as there are honest
 // ones send commits that break every rule. In the end the network is whole, and then all must
 // have the same state, log and snapshot, and versions of the past that have not changed. The
@@ -55,7 +55,11 @@ func Run(seed uint64, o Options) error {
 // check compares a replica with the model of what it has applied.
 func (n *network) check(r *replica) error {
 	m := newModel()
-	for _, b := range r.applied {
+	history, err := r.history()
+	if err != nil {
+		return err
+	}
+	for _, b := range history {
 		if id, _ := commit.IDOf(b.Cid()); n.forged[id] {
 			return fmt.Errorf("replica %d: commit %s is forged", r.number, id)
 		}

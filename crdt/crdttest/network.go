@@ -20,6 +20,7 @@ type message struct {
 	due    int // step
 	blocks []block.Block
 	heads  []crdt.Head
+	base   []byte // with which the blocks begin, or nil
 }
 
 // network is a document with some replicas, and what is on its way between them.
@@ -45,7 +46,8 @@ type replica struct {
 	doc     *crdt.Doc
 	applied []block.Block // in their order
 	blocks  map[commit.ID]block.Block
-	shadow  shadow
+	all     map[commit.ID]block.Block // that any replica has ever applied
+	shadow  shadow                    // nil once the replica has begun with a base
 }
 
 // Block finds a block for the Doc.
@@ -99,7 +101,9 @@ func newNetwork(seed uint64, o Options) (*network, error) {
 		// A replica with the key of another: its owner has two histories.
 		n.replicas = append(n.replicas, &replica{number: count, key: keyOf(count - 1)})
 	}
+	all := make(map[commit.ID]block.Block)
 	for _, r := range n.replicas {
+		r.all = all
 		r.start(head.ID)
 		if _, err := r.receive([]block.Block{first}, []crdt.Head{head}); err != nil {
 			return nil, err
@@ -126,9 +130,19 @@ func (r *replica) start(id commit.ID) {
 func (r *replica) keep(blocks ...block.Block) {
 	for _, b := range blocks {
 		id, _ := commit.IDOf(b.Cid())
-		r.blocks[id] = b
+		r.blocks[id], r.all[id] = b, b
 		r.applied = append(r.applied, b)
 	}
+}
+
+// take takes a message.
+func (r *replica) take(m message) (crdt.Report, error) {
+	if m.base != nil {
+		if err := r.adopt(m.base, m.blocks, m.heads); err != nil {
+			return crdt.Report{}, err
+		}
+	}
+	return r.receive(m.blocks, m.heads)
 }
 
 func (r *replica) receive(blocks []block.Block, heads []crdt.Head) (crdt.Report, error) {
@@ -137,6 +151,7 @@ func (r *replica) receive(blocks []block.Block, heads []crdt.Head) (crdt.Report,
 		return report, fmt.Errorf("replica %d: %w", r.number, err)
 	}
 	r.keep(report.Applied...)
+	r.drop(report.Outside)
 	return report, nil
 }
 
@@ -145,7 +160,7 @@ func (n *network) step() error {
 	n.now++
 	r := n.replicas[n.rng.IntN(len(n.replicas))]
 	var err error
-	switch n.rng.IntN(14) {
+	switch n.rng.IntN(16) {
 	case 0, 1, 2, 3, 4:
 		err = n.edit(r)
 	case 5, 6:
@@ -174,6 +189,10 @@ func (n *network) step() error {
 		if n.rng.IntN(3) == 0 {
 			err = r.reopen()
 		}
+	case 14:
+		err = n.retire(r)
+	case 15:
+		err = r.compact()
 	}
 	if err != nil {
 		return err
@@ -231,7 +250,7 @@ func (n *network) publish(r *replica, blocks []block.Block, heads []crdt.Head) {
 	for _, to := range n.replicas {
 		for range n.rng.IntN(3) {
 			if to != r {
-				n.messages = append(n.messages, message{to, r.number, n.now + n.rng.IntN(20), blocks, heads})
+				n.messages = append(n.messages, message{to, r.number, n.now + n.rng.IntN(20), blocks, heads, nil})
 			}
 		}
 	}
@@ -249,7 +268,11 @@ func (n *network) pull(r *replica) error {
 		n.rng.Shuffle(len(blocks), func(i, k int) { blocks[i], blocks[k] = blocks[k], blocks[i] })
 		blocks = blocks[:n.rng.IntN(len(blocks)+1)]
 	}
-	n.messages = append(n.messages, message{r, from.number, n.now + n.rng.IntN(3), blocks, heads})
+	base, err := from.offer(r)
+	if err != nil {
+		return err
+	}
+	n.messages = append(n.messages, message{r, from.number, n.now + n.rng.IntN(3), blocks, heads, base})
 	return nil
 }
 
@@ -271,8 +294,20 @@ func (n *network) restart(r *replica) error {
 	if err != nil {
 		return err
 	}
-	blocks := r.applied
+	blocks, compacted := r.applied, r.doc.Compacted()
+	var base []byte
+	if compacted {
+		if base, err = r.doc.Base(); err != nil {
+			return err
+		}
+	}
 	r.start(r.doc.ID())
+	if compacted {
+		if r.doc, err = crdt.Begin(r.doc.ID(), base, commit.AuthorOf(r.key), r); err != nil {
+			return err
+		}
+		r.shadow = nil
+	}
 	n.rng.Shuffle(len(blocks), func(i, k int) { blocks[i], blocks[k] = blocks[k], blocks[i] })
 	report, err := r.receive(blocks, heads)
 	if err != nil {
@@ -316,7 +351,7 @@ func (n *network) deliver(now int) error {
 	n.messages = rest
 	n.rng.Shuffle(len(due), func(i, k int) { due[i], due[k] = due[k], due[i] })
 	for _, m := range due {
-		if _, err := m.to.receive(m.blocks, m.heads); err != nil {
+		if _, err := m.to.take(m); err != nil {
 			return err
 		}
 	}
@@ -325,26 +360,30 @@ func (n *network) deliver(now int) error {
 
 // heal gives everybody what everybody has, and compares.
 func (n *network) heal() error {
-	for range 2 {
+	for range 3 {
 		for _, r := range n.replicas {
 			for _, from := range n.replicas {
 				heads, err := from.doc.Heads()
 				if err != nil {
 					return err
 				}
-				report, err := r.receive(from.applied, heads)
+				base, err := from.offer(r)
+				if err != nil {
+					return err
+				}
+				report, err := r.take(message{blocks: from.applied, heads: heads, base: base})
 				if err != nil {
 					return err
 				}
 				for _, no := range report.Rejected {
-					if _, ok := from.blocks[no.ID]; ok {
+					if _, ok := from.blocks[no.ID]; ok && !errors.Is(no.Err, crdt.ErrBeforeHorizon) {
 						return fmt.Errorf("replica %d rejects what replica %d has applied: %w", r.number, from.number, no.Err)
 					}
 				}
 			}
 		}
 	}
-	var snapshot []byte
+	snapshots := make(map[string][]byte) // by base
 	for _, r := range n.replicas {
 		if err := n.check(r); err != nil {
 			return err
@@ -356,10 +395,18 @@ func (n *network) heal() error {
 		if err != nil {
 			return err
 		}
-		if r.number > 0 && !bytes.Equal(s, snapshot) {
-			return fmt.Errorf("the snapshots of replicas 0 and %d differ", r.number)
+		base := ""
+		if r.doc.Compacted() {
+			b, err := r.doc.Base()
+			if err != nil {
+				return err
+			}
+			base = string(b)
 		}
-		snapshot = s
+		if other, ok := snapshots[base]; ok && !bytes.Equal(s, other) {
+			return fmt.Errorf("the snapshot of replica %d differs", r.number)
+		}
+		snapshots[base] = s
 		if !bytes.Equal(r.doc.Dump(), n.replicas[0].doc.Dump()) {
 			return fmt.Errorf("replicas 0 and %d differ", r.number)
 		}

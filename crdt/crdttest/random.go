@@ -120,7 +120,7 @@ func (l *liar) lie(n *network, r *replica) {
 	}
 	for _, to := range n.replicas {
 		if l.rng.IntN(2) == 0 {
-			n.messages = append(n.messages, message{to, -1, n.now + l.rng.IntN(10), append(blocks, b), []crdt.Head{head}})
+			n.messages = append(n.messages, message{to, -1, n.now + l.rng.IntN(10), append(blocks, b), []crdt.Head{head}, nil})
 		}
 	}
 }

@@ -106,6 +106,9 @@ func (o *thing) view(s shadow) any {
 
 // watch applies the deltas of a replica to its shadow, and compares.
 func (r *replica) watch() error {
+	if r.shadow == nil {
+		return nil
+	}
 	for _, d := range r.doc.Deltas() {
 		if err := r.shadow.apply(d); err != nil {
 			return fmt.Errorf("replica %d: %w", r.number, err)

@@ -211,6 +211,6 @@ func (d *Doc) takeAlong(ctx context.Context, m Message, a wire.Announcement) err
 		heads[i] = crdt.Head{ID: h.ID, Signature: &h.Signature}
 	}
 	// Whoever passed it on may not have known what is wrong with a commit that is signed.
-	_, err = d.receive(ctx, m.From, blocks, heads)
+	_, _, err = d.receive(ctx, m.From, blocks, heads)
 	return err
 }

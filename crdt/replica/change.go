@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -106,15 +107,22 @@ func (d *Doc) merge(ctx context.Context) error {
 	return d.step(&c)
 }
 
-// receive takes what a peer has sent.
-func (d *Doc) receive(ctx context.Context, from peer.ID, blocks []block.Block, heads []crdt.Head) (crdt.Report, error) {
+// receive takes what a peer has sent. before tells whether some of it is before a horizon, which is
+// no fault: whoever sends it cannot know that yet.
+func (d *Doc) receive(ctx context.Context, from peer.ID, blocks []block.Block, heads []crdt.Head) (report crdt.Report, before bool, err error) {
 	if err := d.turn.take(ctx); err != nil {
-		return crdt.Report{}, err
+		return report, false, err
 	}
 	defer d.turn.release()
 	c := change{blocks: blocks, signed: heads}
-	err := d.step(&c)
-	report, r := c.report, d.replica
+	err = d.step(&c)
+	report = c.report
+	report.Rejected = slices.DeleteFunc(slices.Clone(report.Rejected), func(x crdt.Rejection) bool { return errors.Is(x.Err, crdt.ErrBeforeHorizon) })
+	before = len(report.Rejected) < len(c.report.Rejected)
+	r := d.replica
+	for _, id := range report.Outside {
+		r.log.Warn("commit is outside of the horizon of the document", "doc", d.id, "commit", id)
+	}
 	for _, x := range report.Rejected {
 		r.counts.rejected.Add(1)
 		r.log.Info("commit rejected", "doc", d.id, "peer", from, "err", x.Err)
@@ -123,7 +131,7 @@ func (d *Doc) receive(ctx context.Context, from peer.ID, blocks []block.Block, h
 		r.o.Judge.Report(from, FaultInvalid)
 	}
 	d.forks(report.Forks)
-	return report, err
+	return report, before, err
 }
 
 // forks notes that authors have two histories. It is the author's doing, and not that of who passes
@@ -156,7 +164,8 @@ func (d *Doc) step(c *change) error {
 	c.group, s.group = s.group, nil
 	err = c.apply(s.core, d.replica.o.Key)
 	all := c.all()
-	if err == nil && s.saved.long(s.tip.size+sizeOf(all)) {
+	s.lost += uint64(len(c.report.Outside))
+	if err == nil && s.lost == 0 && s.saved.long(s.tip.size+sizeOf(all)) {
 		c.snapshot, err = s.core.Snapshot() // before others make edits
 	}
 	d.mu.Unlock()

@@ -56,6 +56,7 @@ type state struct {
 	tip   tip    // of the log on disk
 	saved saved  // the snapshot on disk; of who has the turn
 	group *group // edits that are not sealed, or nil
+	lost  uint64 // commits of the log that a horizon has left outside of the document
 }
 
 // group is the edits that become one commit.
@@ -276,14 +277,14 @@ func (d *Doc) Heads(ctx context.Context) ([]commit.ID, error) {
 	return idsOf(s.tip.heads), nil
 }
 
-// Len is how many commits are on disk.
+// Len is how many commits of the document are on disk.
 func (d *Doc) Len(ctx context.Context) (int, error) {
 	s, err := d.lock(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer d.mu.Unlock()
-	return int(s.tip.count), nil
+	return int(s.tip.count - s.lost), nil
 }
 
 func idsOf(heads []crdt.Head) []commit.ID {

@@ -17,7 +17,7 @@ func (d *Doc) Pull(ctx context.Context, from peer.ID) error {
 
 // Receive takes what a peer has sent.
 func (d *Doc) Receive(ctx context.Context, blocks []block.Block, heads ...crdt.Head) error {
-	_, err := d.receive(ctx, "", blocks, heads)
+	_, _, err := d.receive(ctx, "", blocks, heads)
 	return err
 }
 

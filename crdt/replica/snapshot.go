@@ -100,15 +100,28 @@ func (d *Doc) follow(ctx context.Context, s *state, first uint64) error {
 		if err != nil {
 			return err
 		}
-		if _, err := s.core.Apply(blocks, m.heads); err != nil {
+		report, err := s.core.Apply(blocks, m.heads)
+		if err != nil {
 			return err
 		}
-		if got := uint64(s.core.Len()); got != m.count {
+		s.lost += outside(report)
+		if got := uint64(s.core.Len()) + s.lost; got != m.count {
 			return fmt.Errorf("%d of %d commits can be applied: %w", got, m.count, ErrDamaged)
 		}
 		first = m.count
 	}
 	return nil
+}
+
+// outside is how many commits of the log are no part of the document, by a horizon that has come
+// into effect. All the log is applied when the document is opened from then on.
+func outside(report crdt.Report) (n uint64) {
+	for _, x := range report.Rejected {
+		if errors.Is(x.Err, crdt.ErrBeforeHorizon) {
+			n++
+		}
+	}
+	return n + uint64(len(report.Outside))
 }
 
 // keep writes a snapshot of the document as of t. The turn is the caller's. That it fails costs
@@ -126,7 +139,7 @@ func (d *Doc) keep(ctx context.Context, s *state, t tip, data []byte) {
 func (d *Doc) rest(ctx context.Context) {
 	d.mu.Lock()
 	s := d.state
-	if s == nil || s.group != nil || !s.saved.worth(s.tip) {
+	if s == nil || s.group != nil || s.lost > 0 || !s.saved.worth(s.tip) {
 		d.mu.Unlock()
 		return
 	}

@@ -192,13 +192,16 @@ func (d *Doc) unpack(ctx context.Context, from peer.ID, l io.Reader) (applied in
 			d.replica.o.Judge.Report(from, FaultMalformed)
 			return applied, fmt.Errorf("section without heads: %w", wire.ErrMalformed)
 		}
-		report, err := d.receive(ctx, from, section.Blocks, section.Heads)
+		report, before, err := d.receive(ctx, from, section.Blocks, section.Heads)
 		applied += len(report.Applied)
 		if err != nil {
 			return applied, err
 		}
 		if len(report.Rejected) > 0 {
 			return applied, report.Rejected[0].Err
+		}
+		if before {
+			continue // what its heads follow may not be wanted here
 		}
 		// Each section holds all that its heads follow: else it could go on for ever.
 		if lacks, err := d.lacks(ctx, idsOf(section.Heads)); err != nil || lacks {

@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/p2pnode/p2pnode/block"
@@ -21,7 +22,7 @@ type Delta struct {
 	// Local tells that it was changed by this node.
 	Local bool
 	// Voided tells that what the author did there has no effect any more, because the author
-	// was removed before others knew of it.
+	// was removed before others knew of it, or as it is outside of a horizon.
 	Voided bool
 }
 
@@ -138,7 +139,7 @@ func (d *Doc) deltas(ctx context.Context, c *change) []Delta {
 	for _, b := range c.report.Applied {
 		list = appendDeltas(list, b, Delta{})
 	}
-	for _, id := range c.report.Void {
+	for _, id := range slices.Concat(c.report.Void, c.report.Outside) {
 		b, err := d.replica.store.block(ctx, id)
 		if err != nil {
 			return []Delta{{}} // look at everything

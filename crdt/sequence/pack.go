@@ -13,6 +13,7 @@ import (
 // on which all replicas agree, in unsigned varints where nothing else is said:
 //
 //	length   of the sequence
+//	before   elements that were there before the log
 //	commits  how many groups; of each: commits without operations before it, how many
 //	         commits, operations of each
 //	runs     how many; of each: operations × 4 + kind, position, as zigzag distance from where
@@ -26,7 +27,7 @@ type did struct{ commit, at, n int }
 // Append writes the sequence, of which everything must have been merged. number is what the
 // graph calls a commit.
 func (s *Sequence) Append(b []byte, g *causal.Graph, number []int32) []byte {
-	b = pack.AppendUint(b, s.length)
+	b = pack.AppendUint(pack.AppendUint(b, s.length), s.before)
 	var list []did
 	for _, m := range s.log.commits {
 		for k := range int(m.count) {
@@ -122,7 +123,8 @@ func (s *Sequence) appendLengths(b []byte, g *causal.Graph) []byte {
 
 // Read reads what Append has written, into an empty sequence.
 func (s *Sequence) Read(r *pack.Reader, g *causal.Graph) {
-	s.length = r.UpTo(elementsMax)
+	s.length, s.before = r.UpTo(elementsMax), r.UpTo(elementsMax)
+	s.log.elements = s.before
 	next, ops := 0, 0
 	for range r.Count(3) {
 		m := made{at: ops, commit: int32(next + r.UpTo(g.Len()-next))}
@@ -139,6 +141,9 @@ func (s *Sequence) Read(r *pack.Reader, g *causal.Graph) {
 	s.readRuns(r)
 	if s.log.n != ops {
 		r.Fail("%d operations, of %d by commits", s.log.n, ops)
+	}
+	if ops == 0 && s.length != s.before {
+		r.Fail("length %d, not %d", s.length, s.before)
 	}
 	if r.Err() != nil {
 		return

@@ -51,6 +51,7 @@ type Judge interface {
 // Sequence is the log and what is known about its present state. The zero value is empty.
 // It is not safe for concurrent use.
 type Sequence struct {
+	before  int // elements that were there before the log
 	log     log
 	walker  *walker // of the last concurrent operations, or nil
 	merged  int     // operations the sink knows about
@@ -63,6 +64,10 @@ type mark struct{ commit, length int32 }
 
 // Len is the length of the sequence, as the Sink knows it.
 func (s *Sequence) Len() int { return s.length }
+
+// Begin makes an empty sequence one that n elements were in before its log begins, with the
+// numbers from 0 on. Their commits must be ancestors of all in the log.
+func (s *Sequence) Begin(n int) { s.before, s.length, s.log.elements = n, n, n }
 
 // Elements is how many elements were ever inserted; the next gets it as its number.
 func (s *Sequence) Elements() int { return s.log.elements }
@@ -205,7 +210,7 @@ func (s *Sequence) known(g *causal.Graph, base int) (from, length int) {
 func (s *Sequence) lengthAt(c int) (length int, ok bool) {
 	end := s.log.firstOf(c + 1)
 	if end == 0 {
-		return 0, true
+		return s.before, true
 	}
 	i := s.log.runOf(end - 1)
 	if r := s.log.runs[i]; r.length != unknown {
