@@ -71,9 +71,9 @@ func (d *Doc) take(tx *Tx) error {
 			o.others = append(o.others, e.op)
 		}
 		switch e.op.Code {
-		case commit.OpHorizon:
 		default:
 			d.do(&o.step, o.objects[e.op.Object], e.op)
+		case commit.OpHorizon: // for Seal
 		case commit.OpUndo:
 			d.history.undo(o.number, commit.ID(e.op.Data))
 		case commit.OpRole:
