@@ -156,6 +156,29 @@ func (d *Doc) noteAll(o *object) {
 	}
 }
 
+// noteNone notes that what is in the state that the history begins with, and was not noted, was not
+// there before: it was removed since.
+func (d *Doc) noteNone(o *object) {
+	if o.parent != nil {
+		key := string(o.key(nil))
+		n := d.notes[key]
+		if n == nil {
+			n = &note{path: o.path(), kind: o.name.kind, elements: make(map[string]bool)}
+			d.notes[key] = n
+		}
+		if s, ok := o.content.(*set); ok {
+			for e := range s.elements {
+				n.elements[e] = n.elements[e] // false if it was not noted
+			}
+		}
+	}
+	if m, ok := o.content.(*mapping); ok {
+		for _, child := range m.children {
+			d.noteNone(child)
+		}
+	}
+}
+
 // settle makes it whole, of what has n elements now.
 func (w *was[E]) settle(n int) {
 	if w.edits != nil {

@@ -242,10 +242,7 @@ func (d *Doc) conclude(from *source) (map[commit.ID]bool, error) {
 // witnessed settles what the commit that was sealed is a witness of. It follows all heads, so
 // nothing is outside; if it does not, that is for the next Apply.
 func (d *Doc) witnessed() error {
-	if slices.ContainsFunc(d.history.horizons, func(z *horizon) bool { return len(z.outside) > 0 }) {
-		return nil
-	}
-	_, err := d.settle(&source{blocks: d.blocks})
+	_, err := d.conclude(&source{blocks: d.blocks})
 	return err
 }
 

@@ -133,6 +133,7 @@ func (d *Doc) rebuild(ids []commit.ID, from *source, skip map[commit.ID]bool) er
 	}
 	if d.notes != nil {
 		d.noteAll(d.root)
+		d.noteNone(root)
 	}
 	d.history = h
 	d.root = root
