@@ -231,7 +231,7 @@ func (a *applying) apply(w *waiter, parents []int, role commit.Role, ops *commit
 		a.grant(g)
 	}
 	h.undoes(n, ops)
-	h.notice(n, parents, role, ops)
+	h.notice(d.id, n, parents, role, ops)
 	if len(a.void) == 0 { // or all is computed again in the end
 		void := h.isVoid(h.graph.Heads(), n)
 		d.apply(&step{history: h, commit: n, unseen: unseen, void: void}, ops)

@@ -83,15 +83,79 @@ func newBase(doc commit.ID, data []byte) (*base, error) {
 	return b, nil
 }
 
-// Base is the document as of the horizon, in bytes which are the same on every replica and of which
-// the commit that names the horizon has the SHA2-256 digest. With it, and the commits that follow
-// the horizon, others can begin (Begin). It takes as long as applying the commits before it did,
-// unless Compact was called. Without a horizon the error is ErrMissing.
-func (d *Doc) Base() ([]byte, error) {
-	if d.history.floor < 0 {
-		return nil, fmt.Errorf("base of %s: no horizon: %w", d.id, ErrMissing)
+// BaseSizeMax is how many bytes a document may have as of a horizon.
+const BaseSizeMax = 32 << 20
+
+// Base is a document as of a horizon, signed by somebody who manages it since its first commit.
+type Base struct {
+	At        commit.ID // the horizon
+	Author    commit.Author
+	Signature commit.Signature
+	Bytes     []byte
+}
+
+const certificateSize = len(commit.ID{}) + len(commit.Author{}) + len(commit.Signature{})
+
+// Encode makes bytes of a base: the horizon (32), the author (32), the signature (64), the bytes.
+func (b *Base) Encode() []byte {
+	return slices.Concat(b.At[:], b.Author[:], b.Signature[:], b.Bytes)
+}
+
+// DecodeBase reads what Encode wrote, as far as to tell its parts. It keeps data.
+func DecodeBase(data []byte) (b Base, err error) {
+	if len(data) < certificateSize || len(data) > certificateSize+BaseSizeMax {
+		return b, fmt.Errorf("read base: %d bytes: %w", len(data), ErrSnapshot)
 	}
-	return d.baseAt(d.history.floor, &source{blocks: d.blocks})
+	data = data[copy(b.At[:], data):]
+	data = data[copy(b.Author[:], data):]
+	b.Bytes = data[copy(b.Signature[:], data):]
+	return b, nil
+}
+
+// verify tells whether a base is signed by somebody who manages the document since its first commit. So
+// strangers cannot make anybody read it.
+func (b *Base) verify(doc commit.ID) error {
+	head := len(magic) + len(doc)
+	if len(b.Bytes) < head+4 || string(b.Bytes[:head]) != magic+string(doc[:]) {
+		return fmt.Errorf("not of this document: %w", ErrSnapshot)
+	}
+	r := pack.NewReader(b.Bytes[head:])
+	if inner := r.Sized(); len(inner) > 0 || r.Err() != nil {
+		return fmt.Errorf("no base: %w", ErrSnapshot)
+	}
+	begun, err := newBase(doc, r.Sized())
+	if err != nil {
+		return fmt.Errorf("first commit: %w: %w", ErrSnapshot, err)
+	}
+	if !begun.founders[b.Author] || !commit.VerifyBase(b.Author, doc, b.At, sha256.Sum256(b.Bytes), &b.Signature) {
+		return fmt.Errorf("signature: %w", ErrSnapshot)
+	}
+	return nil
+}
+
+// Base is the document as of the horizon, in bytes which are the same on every replica. With it, and
+// the commits that follow the horizon, others can begin (Begin). It takes as long as applying the
+// commits before it did, unless Compact was called. Without a horizon the error is ErrMissing.
+func (d *Doc) Base() (Base, error) {
+	h := d.history
+	if h.floor < 0 {
+		return Base{}, fmt.Errorf("base of %s: no horizon: %w", d.id, ErrMissing)
+	}
+	data, err := d.baseAt(h.floor, &source{blocks: d.blocks})
+	if err != nil {
+		return Base{}, err
+	}
+	digest := commit.Digest(sha256.Sum256(data))
+	var by *horizon // of several who named it the one whose commit comes first by ID
+	for _, z := range h.horizons {
+		if z.at == h.floor && z.digest == digest && (by == nil || h.ids[z.by].Compare(h.ids[by.by]) < 0) {
+			by = z
+		}
+	}
+	if by == nil {
+		return Base{}, fmt.Errorf("base of %s: who named the horizon: %w", d.id, ErrMissing)
+	}
+	return Base{h.ids[h.floor], h.authorOf(by.by), by.signature, data}, nil
 }
 
 // baseAt is the base at a critical commit.
@@ -134,12 +198,15 @@ func (d *Doc) genesis(from *source) (block.Block, error) {
 
 // Begin is a replica that begins with a base. It must be given the commits that follow it, and is
 // not to be trusted before Proven says so.
-func Begin(id commit.ID, bytes []byte, author commit.Author, blocks Blocks) (*Doc, error) {
-	d, err := restore(bytes, author, blocks)
+func Begin(id commit.ID, b Base, author commit.Author, blocks Blocks) (*Doc, error) {
+	if err := b.verify(id); err != nil {
+		return nil, fmt.Errorf("begin %s: %w", id, err)
+	}
+	d, err := restore(b.Bytes, author, blocks)
 	if err != nil {
 		return nil, err
 	}
-	if d.id != id || d.base == nil || len(d.history.ids) != 1 {
+	if d.id != id || d.base == nil || len(d.history.ids) != 1 || d.history.ids[0] != b.At {
 		return nil, fmt.Errorf("begin %s: not its base: %w", id, ErrSnapshot)
 	}
 	return d, nil
@@ -179,7 +246,7 @@ func (d *Doc) Compact() ([]commit.ID, error) {
 	if floor < 0 || floor == 0 && d.base != nil {
 		return gone, nil
 	}
-	data, err := d.Base()
+	data, err := d.baseAt(floor, from)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package crdt_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -109,7 +110,7 @@ func TestCompact(t *testing.T) {
 	if r[0].compact() < 60 {
 		t.Fatal("nothing was forgotten")
 	}
-	if again, err := r[0].Base(); err != nil || !bytes.Equal(base, again) {
+	if again, err := r[0].Base(); err != nil || !reflect.DeepEqual(base, again) {
 		t.Fatal("another base after compaction", err)
 	}
 	late := begun(t, 9, r[0])
@@ -165,7 +166,7 @@ func TestCompact(t *testing.T) {
 		t.Fatal(err)
 	}
 	two, err := r[1].Base()
-	if err != nil || !bytes.Equal(one, two) || bytes.Equal(one, base) {
+	if err != nil || !reflect.DeepEqual(one, two) || bytes.Equal(one.Bytes, base.Bytes) {
 		t.Fatal("another base where all the history is", err)
 	}
 	if !r[0].Has(head.ID) || r[0].compact() == 0 || r[1].compact() == 0 {
@@ -274,10 +275,11 @@ func TestOutside(t *testing.T) {
 func TestHorizonIsVerified(t *testing.T) {
 	r := group(t, 1)
 	at := r[0].edit(func(tx *crdt.Tx) { tx.Set("k", 1); tx.Grant(author(2), commit.Manage) })
-	horizon := func(by byte, digest []byte) {
+	horizon := func(by byte, digest commit.Digest) {
 		t.Helper()
+		signature := commit.SignBase(key(by), r[0].ID(), at.ID, digest)
 		var w commit.Writer
-		w.Add(commit.Op{Code: commit.OpHorizon, Object: -1, Data: append(at.ID[:], digest...)})
+		w.Add(commit.Op{Code: commit.OpHorizon, Object: -1, Data: slices.Concat(at.ID[:], digest[:], signature[:])})
 		head := r[0].heads()[0]
 		c, _, err := commit.Decode(r[0].blocks[head.ID])
 		if err != nil {
@@ -293,12 +295,12 @@ func TestHorizonIsVerified(t *testing.T) {
 			t.Fatal(report.Rejected)
 		}
 	}
-	horizon(1, make([]byte, commit.DigestSize))
+	horizon(1, commit.Digest{})
 	r[0].edit(func(tx *crdt.Tx) { tx.Set("k", 2); tx.Grant(author(2), commit.Manage) })
 	if _, ok := r[0].Horizon(); ok {
 		t.Error("a horizon is in effect of which a manager has not committed")
 	}
-	horizon(2, make([]byte, commit.DigestSize))
+	horizon(2, commit.Digest{})
 	if _, ok := r[0].Horizon(); ok || !slices.Equal(r[0].Wrong(), []commit.ID{at.ID}) || r[0].compact() > 0 {
 		t.Errorf("a wrong horizon is in effect; wrong: %v", r[0].Wrong())
 	}
@@ -319,17 +321,128 @@ func TestBeginRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := group(t, 2)
-	for i := range base {
-		bad := bytes.Clone(base)
+	data := base.Encode()
+	for i := range data {
+		bad := bytes.Clone(data)
 		bad[i] ^= 1
-		if _, err := crdt.Begin(r[0].ID(), bad, author(2), r[0]); !errors.Is(err, crdt.ErrSnapshot) {
+		b, err := crdt.DecodeBase(bad)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := crdt.Begin(r[0].ID(), b, author(2), r[0]); !errors.Is(err, crdt.ErrSnapshot) {
 			t.Fatalf("byte %d: %v", i, err)
 		}
+	}
+	if _, err := crdt.DecodeBase(data[:100]); !errors.Is(err, crdt.ErrSnapshot) {
+		t.Error("cut short:", err)
+	}
+	if b, err := crdt.DecodeBase(data); err != nil || !reflect.DeepEqual(b, base) {
+		t.Error("decoded:", err)
 	}
 	if _, err := crdt.Begin(other[0].ID(), base, author(2), r[0]); !errors.Is(err, crdt.ErrSnapshot) {
 		t.Error("of another document:", err)
 	}
-	if _, err := crdt.Begin(r[0].ID(), snapshot(t, r[0]), author(2), r[0]); !errors.Is(err, crdt.ErrSnapshot) {
+	digest := commit.Digest(sha256.Sum256(base.Bytes))
+	stranger := base
+	stranger.Author, stranger.Signature = author(2), *commit.SignBase(key(2), r[0].ID(), base.At, digest)
+	if _, err := crdt.Begin(r[0].ID(), stranger, author(2), r[0]); !errors.Is(err, crdt.ErrSnapshot) {
+		t.Error("by a stranger:", err)
+	}
+	whole := base
+	whole.Bytes = snapshot(t, r[0])
+	whole.Signature = *commit.SignBase(key(1), r[0].ID(), base.At, sha256.Sum256(whole.Bytes))
+	if _, err := crdt.Begin(r[0].ID(), whole, author(2), r[0]); !errors.Is(err, crdt.ErrSnapshot) {
 		t.Error("a snapshot that is no base:", err)
 	}
+}
+
+// Who has forgotten the history tells others what is here as before: of what both have, nothing is
+// sent twice but what came after the landmarks.
+func TestLandmarksAfterHorizon(t *testing.T) {
+	r := group(t, 2)
+	r[0].edit(func(tx *crdt.Tx) { tx.Set("k", 1) })
+	r[0].retire()
+	sync(t, r...)
+	r[1].edit(func(tx *crdt.Tx) { tx.Set("k", 2) })
+	sync(t, r...)
+	if r[0].compact() == 0 {
+		t.Fatal("nothing was forgotten")
+	}
+	for i := range 20 {
+		r[i%2].edit(func(tx *crdt.Tx) { tx.Set("k", i) })
+		sync(t, r...)
+	}
+	at, _ := r[0].Horizon()
+	for _, x := range r {
+		marks := x.Landmarks(100)
+		if marks[0] != at || !slices.Contains(marks, x.heads()[0].ID) || x.Landmarks(1)[0] != at {
+			t.Errorf("landmarks: %v", marks)
+		}
+		if got := x.Without(nil, 9); !slices.Equal(got, idsOf(x)) {
+			t.Errorf("without nothing: %v", got)
+		}
+		gens := 0
+		for range x.Gens() {
+			gens++
+		}
+		if gens != x.Recent() || gens != 22 { // who named it, who saw that, and what came then
+			t.Errorf("%d commits follow the horizon, %d", gens, x.Recent())
+		}
+	}
+	if got := r[0].Since(idsOf(r[0]), r[1].Landmarks(100)); len(got) > 0 {
+		t.Errorf("%d commits are missing where none is", len(got))
+	}
+	if got := r[0].Since(idsOf(r[0]), nil); len(got) != r[0].Len() {
+		t.Errorf("%d commits of %d", len(got), r[0].Len())
+	}
+}
+
+// Pending tells who has to commit, and Agree does, where that is of use.
+func TestAgree(t *testing.T) {
+	r := group(t, 3)
+	agree := func(x *replica) bool {
+		t.Helper()
+		b, head, err := x.Agree(x.key, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.Size() == 0 {
+			return false
+		}
+		x.keep(b)
+		if !x.Has(head.ID) {
+			t.Fatal("the commit is not here")
+		}
+		return true
+	}
+	if _, _, ok := r[0].Pending(); ok || agree(r[0]) {
+		t.Error("a horizon is pending that nobody has named")
+	}
+	r[0].edit(func(tx *crdt.Tx) { tx.Set("k", 1) })
+	head := r[0].retire()
+	sync(t, r...)
+	id, awaited, ok := r[0].Pending()
+	if !ok || !r[0].Has(id) || id == head.ID || len(awaited) != 2 || !slices.Contains(awaited, author(2)) || !slices.Contains(awaited, author(3)) {
+		t.Errorf("pending: %v %v %v", id, awaited, ok)
+	}
+	if agree(r[0]) {
+		t.Error("who is not awaited agrees")
+	}
+	if !agree(r[1]) || agree(r[1]) || !agree(r[2]) {
+		t.Error("who is awaited does not agree, or twice")
+	}
+	sync(t, r...)
+	if _, awaited, ok := r[0].Pending(); !ok || len(awaited) > 0 {
+		t.Errorf("all have agreed, and %v are awaited", awaited)
+	}
+	if !agree(r[0]) {
+		t.Error("nobody brings it into effect")
+	}
+	sync(t, r...)
+	for _, x := range r {
+		if _, _, ok := x.Pending(); ok || agree(x) || x.compact() == 0 {
+			t.Error("it is pending, and in effect")
+		}
+	}
+	equal(t, r...)
 }

@@ -150,14 +150,10 @@ func (d *Doc) ID() commit.ID { return d.id }
 
 // Len is how many commits are here, of those that were applied.
 func (d *Doc) Len() int {
-	n := d.history.graph.Len()
-	if d.open != nil {
-		n--
-	}
 	if d.base != nil {
-		n--
+		return d.count() - 1
 	}
-	return n
+	return d.count()
 }
 
 // Has tells whether a commit was applied.

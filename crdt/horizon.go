@@ -13,7 +13,7 @@ import (
 
 // A horizon is a commit from which on the history is enough. One who manages the document since
 // its first commit names it, in a later commit (OpHorizon): a commit that is critical as far as
-// the later one knows, and the digest of the document as of it.
+// the later one knows, and the digest of the document as of it, signed.
 //
 // It is in effect as soon as there is a witness: a commit that has seen that everybody who may
 // write, as of the witness, has committed after the horizon was named, or got the role only after
@@ -24,11 +24,12 @@ import (
 //
 // A horizon with a wrong digest has no effect for whoever has what is before it.
 type horizon struct {
-	by, at  int // the commit that names it, and the one it names
-	digest  [commit.DigestSize]byte
-	outside map[int]bool            // commits concurrent to it, and what follows them
-	after   map[commit.Author][]int // first commits of each author that follow by
-	witness bool                    // there is one
+	by, at    int // the commit that names it, and the one it names
+	digest    commit.Digest
+	signature commit.Signature        // by the author of by
+	outside   map[int]bool            // commits concurrent to it, and what follows them
+	after     map[commit.Author][]int // first commits of each author that follow by
+	witness   bool                    // there is one
 }
 
 // founder tells whether an author manages the document since its first commit. Who has nothing
@@ -41,13 +42,13 @@ func (h *history) founder(a commit.Author) bool {
 }
 
 // notice notes what commit n, the newest, means for horizons.
-func (h *history) notice(n int, parents []int, role commit.Role, ops *commit.Ops) {
+func (h *history) notice(doc commit.ID, n int, parents []int, role commit.Role, ops *commit.Ops) {
 	for _, z := range h.horizons {
 		z.add(h, n, parents)
 	}
 	for _, op := range ops.Document {
 		if op.Code == commit.OpHorizon && role == commit.Manage && h.founder(h.authorOf(n)) {
-			if z := h.propose(n, op.Data); z != nil {
+			if z := h.propose(doc, n, op.Data); z != nil {
 				h.horizons = append(h.horizons, z)
 			}
 		}
@@ -58,12 +59,16 @@ func (h *history) notice(n int, parents []int, role commit.Role, ops *commit.Ops
 }
 
 // propose is the horizon that commit n names, or nil.
-func (h *history) propose(n int, data []byte) *horizon {
-	at, ok := h.number(commit.ID(data))
+func (h *history) propose(doc commit.ID, n int, data []byte) *horizon {
+	id, rest := commit.ID(data), data[len(commit.ID{}):]
+	at, ok := h.number(id)
 	if !ok || at == n || !h.graph.Contains([]int{n}, at) {
 		return nil
 	}
-	z := &horizon{by: n, at: at, digest: [commit.DigestSize]byte(data[len(commit.ID{}):])}
+	z := &horizon{by: n, at: at, digest: commit.Digest(rest), signature: commit.Signature(rest[len(commit.Digest{}):])}
+	if !commit.VerifyBase(h.authorOf(n), doc, id, z.digest, &z.signature) {
+		return nil
+	}
 	h.survey(z)
 	if z.outside[n] {
 		return nil
@@ -185,7 +190,7 @@ func (d *Doc) verify(z *horizon, from *source) (right bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("verify horizon of %s: %w", d.id, err)
 	}
-	right = sha256.Sum256(base) == z.digest
+	right = sha256.Sum256(base) == z.digest && len(base) <= BaseSizeMax
 	d.judged[says] = right
 	return right, nil
 }
@@ -206,7 +211,7 @@ func (d *Doc) Wrong() []commit.ID {
 // claim is what a horizon says of a commit.
 type claim struct {
 	at     commit.ID
-	digest [commit.DigestSize]byte
+	digest commit.Digest
 }
 
 // conclude computes the state again without what a horizon in effect leaves outside, if there is
@@ -260,13 +265,10 @@ func (d *Doc) Retire(key ed25519.PrivateKey, wall uint64) ([]block.Block, Head, 
 	var blocks []block.Block
 	fresh := make(map[commit.ID]block.Block)
 	if heads := d.history.graph.Heads(); len(heads) > 1 {
-		parents := slices.Clone(heads)
-		if len(parents) > commit.ParentsMax {
-			return nil, Head{}, fmt.Errorf("set horizon of %s: %d heads: %w", d.id, len(parents), ErrHeads)
+		if len(heads) > commit.ParentsMax {
+			return nil, Head{}, fmt.Errorf("set horizon of %s: %d heads: %w", d.id, len(heads), ErrHeads)
 		}
-		n := d.history.add(d.author, parents)
-		d.open = &opened{number: n, parents: parents, step: step{history: d.history, commit: n}}
-		b, head, err := d.Seal(key, wall)
+		b, head, err := d.follows(heads, key, wall)
 		if err != nil {
 			return nil, Head{}, err
 		}
@@ -277,11 +279,14 @@ func (d *Doc) Retire(key ed25519.PrivateKey, wall uint64) ([]block.Block, Head, 
 	if err != nil {
 		return blocks, Head{}, fmt.Errorf("set horizon of %s: %w", d.id, err)
 	}
-	digest := sha256.Sum256(data)
+	if len(data) > BaseSizeMax {
+		return blocks, Head{}, fmt.Errorf("set horizon of %s: %d bytes: %w", d.id, len(data), ErrFull)
+	}
+	digest := commit.Digest(sha256.Sum256(data))
 	id := d.history.ids[at]
 	d.judged[claim{id, digest}] = true
 	err = d.Update(func(tx *Tx) error {
-		tx.add(nil, commit.Op{Code: commit.OpHorizon, Data: append(id[:], digest[:]...)})
+		tx.add(nil, commit.Op{Code: commit.OpHorizon, Data: slices.Concat(id[:], digest[:], commit.SignBase(key, d.id, id, digest)[:])})
 		return nil
 	})
 	if err != nil {
@@ -289,4 +294,57 @@ func (d *Doc) Retire(key ed25519.PrivateKey, wall uint64) ([]block.Block, Head, 
 	}
 	b, head, err := d.Seal(key, wall)
 	return append(blocks, b), head, err
+}
+
+// pending is the horizon that was named and is not in effect, or nil: of several the one that would
+// be in effect rather than the others.
+func (d *Doc) pending() (best *horizon) {
+	h := d.history
+	for _, z := range h.horizons {
+		right, judged := d.judged[claim{h.ids[z.at], z.digest}]
+		if z.witness || judged && !right || !h.outranks(z.at, h.floor) {
+			continue
+		}
+		if best == nil || h.outranks(z.at, best.at) {
+			best = z
+		}
+	}
+	return best
+}
+
+// Pending tells which horizon was named and is not in effect yet, and who has to commit before it
+// can be, by author. If there is none to wait for, any commit that follows all heads brings it into
+// effect. ok is false if no horizon is pending.
+func (d *Doc) Pending() (id commit.ID, awaited []commit.Author, ok bool) {
+	z := d.pending()
+	if z == nil {
+		return id, nil, false
+	}
+	h := d.history
+	heads := h.graph.Heads()
+	for a := range h.grants {
+		if !h.bound(z, a, heads) && h.role(a, heads) >= commit.Write {
+			awaited = append(awaited, a)
+		}
+	}
+	slices.SortFunc(awaited, func(a, b commit.Author) int { return slices.Compare(a[:], b[:]) })
+	return h.ids[z.at], awaited, true
+}
+
+// Agree makes a commit without edits if that brings the pending horizon nearer: if the author is one
+// of those who are awaited, or nobody is. Otherwise the block that it returns is the zero Block.
+// Edits must be sealed, and the heads as few as a commit can follow.
+func (d *Doc) Agree(key ed25519.PrivateKey, wall uint64) (block.Block, Head, error) {
+	_, awaited, ok := d.Pending()
+	if !ok || len(awaited) > 0 && !slices.Contains(awaited, d.author) || d.Role(d.author) < commit.Write {
+		return block.Block{}, Head{}, nil
+	}
+	heads := d.history.graph.Heads()
+	switch {
+	case d.open != nil:
+		return block.Block{}, Head{}, fmt.Errorf("agree to horizon of %s: %w", d.id, ErrOpen)
+	case len(heads) > commit.ParentsMax:
+		return block.Block{}, Head{}, fmt.Errorf("agree to horizon of %s: %d heads: %w", d.id, len(heads), ErrHeads)
+	}
+	return d.follows(heads, key, wall)
 }

@@ -166,9 +166,10 @@ func (r *restorer) after(c int) int {
 func (r *restorer) horizons() {
 	h := r.history
 	h.floor = r.UpTo(h.graph.Len()) - 1
-	for range r.Count(2 + commit.DigestSize) {
+	for range r.Count(2 + len(commit.Digest{}) + len(commit.Signature{})) {
 		z := &horizon{by: r.commit(), at: r.commit()}
 		copy(z.digest[:], r.Bytes(len(z.digest)))
+		copy(z.signature[:], r.Bytes(len(z.signature)))
 		if r.Err() != nil {
 			return
 		}

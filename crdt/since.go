@@ -36,11 +36,16 @@ func (d *Doc) here(ids []commit.ID) []int {
 // Landmarks are up to most commits from which somebody else can tell what is here: the heads,
 // and those that were the heads when 1, 2, 4, 8 and so on fewer commits were here. Who knows
 // the latter of some time, knows all that was here then; so of what came since, no more than
-// as much again is sent twice.
+// as much again is sent twice. The horizon comes first, if there is one: who has forgotten what
+// is before it knows by that whether this is needed here.
 func (d *Doc) Landmarks(most int) []commit.ID {
-	n := d.Len()
+	n := d.count()
 	var list []commit.ID
 	seen := make(map[int]bool)
+	if floor := d.history.floor; floor >= 0 && most > 0 {
+		seen[floor] = true
+		list = append(list, d.history.ids[floor])
+	}
 	for back := 0; back < n; back = max(1, 2*back) {
 		for _, c := range d.history.graph.Prefix(n - back) {
 			if len(list) == most {
@@ -55,11 +60,25 @@ func (d *Doc) Landmarks(most int) []commit.ID {
 	return list
 }
 
-// Gens are all commits that were applied, and their gens, parents before children.
+// count is how many commits were applied, the one with which a base begins included.
+func (d *Doc) count() int {
+	n := d.history.graph.Len()
+	if d.open != nil {
+		n--
+	}
+	return n
+}
+
+// Recent is how many commits are here that follow the horizon, or all if there is none: where the
+// horizon is the same it can be compared, whoever has forgotten the others.
+func (d *Doc) Recent() int { return d.count() - d.history.floor - 1 }
+
+// Gens are the commits that follow the horizon, or all if there is none, and their gens, parents
+// before children.
 func (d *Doc) Gens() iter.Seq2[commit.ID, uint64] {
 	return func(yield func(commit.ID, uint64) bool) {
-		for n, gen := range d.history.gens[:d.Len()] {
-			if !yield(d.history.ids[n], uint64(gen)) {
+		for n := d.history.floor + 1; n < d.count(); n++ {
+			if !yield(d.history.ids[n], uint64(d.history.gens[n])) {
 				return
 			}
 		}
@@ -69,14 +88,14 @@ func (d *Doc) Gens() iter.Seq2[commit.ID, uint64] {
 // Without are up to most commits from which can be told what is here besides the lacked ones:
 // the newest of the others.
 func (d *Doc) Without(lacked []commit.ID, most int) []commit.ID {
-	older := make([]bool, d.Len()) // than another that is not lacked
+	older := make([]bool, d.count()) // than another that is not lacked
 	without := make(map[int]bool, len(lacked))
 	for _, n := range d.here(lacked) {
 		without[n] = true
 	}
 	var list []commit.ID
 	var parents []int
-	for n := d.Len() - 1; n >= 0 && len(list) < most; n-- {
+	for n := d.count() - 1; n >= 0 && len(list) < most; n-- {
 		if without[n] {
 			continue
 		}

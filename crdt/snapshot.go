@@ -26,7 +26,7 @@ import (
 //	by        runs of commits by one author: author, commits
 //	grants    how many; of each: commits since the grant before it, index, role, 32 bytes
 //	horizon   0, or 1 more than the commit
-//	proposed  how many horizons; of each: commit that names it, commit, 32 bytes
+//	proposed  how many horizons, that in effect included; of each: commit that names it, commit, 32 bytes, 64 bytes
 //	undos     how many; of each: commits since the one before it, how many it undoes, those
 //	root      what the map holds: how many objects; of each: length of the key, key, kind, dots
 //	          that made it, content
@@ -159,7 +159,7 @@ func (w *writer) horizons() {
 	}
 	var list []*horizon
 	for _, z := range h.horizons {
-		if !z.witness && h.outranks(z.at, h.floor) {
+		if !z.witness && h.outranks(z.at, h.floor) || z.at == h.floor {
 			list = append(list, z)
 		}
 	}
@@ -168,7 +168,7 @@ func (w *writer) horizons() {
 	for _, z := range list {
 		w.uint(int(w.number[z.by]))
 		w.uint(int(w.number[z.at]))
-		w.b = append(w.b, z.digest[:]...)
+		w.b = append(append(w.b, z.digest[:]...), z.signature[:]...)
 	}
 }
 

@@ -126,7 +126,7 @@ func (d *Doc) rebuild(ids []commit.ID, from *source, skip map[commit.ID]bool) er
 			h.grant(g)
 		}
 		h.undoes(n, ops)
-		h.notice(n, parents, role, ops)
+		h.notice(d.id, n, parents, role, ops)
 		if skip[id] {
 			h.skipped = append(h.skipped, n)
 		}

@@ -130,7 +130,7 @@ func (d *Doc) Seal(key ed25519.PrivateKey, wall uint64) (block.Block, Head, erro
 	}
 	id, _ := commit.IDOf(b.Cid())
 	h.name(o.number, id)
-	h.notice(o.number, o.parents, h.role(d.author, o.parents), &commit.Ops{Document: o.others})
+	h.notice(d.id, o.number, o.parents, h.role(d.author, o.parents), &commit.Ops{Document: o.others})
 	if err := d.witnessed(); err != nil {
 		return block.Block{}, Head{}, fmt.Errorf("seal commit of %s: %w", d.id, err)
 	}
@@ -156,7 +156,12 @@ func (d *Doc) Merge(key ed25519.PrivateKey, wall uint64) (block.Block, Head, err
 	if d.Role(d.author) < commit.Write {
 		return block.Block{}, Head{}, fmt.Errorf("merge heads of %s: by %s: %w", d.id, d.author, ErrRole)
 	}
-	parents := slices.Clone(heads[:commit.ParentsMax])
+	return d.follows(heads[:commit.ParentsMax], key, wall)
+}
+
+// follows makes a commit without edits that follows some heads.
+func (d *Doc) follows(heads []int, key ed25519.PrivateKey, wall uint64) (block.Block, Head, error) {
+	parents := slices.Clone(heads)
 	n := d.history.add(d.author, parents)
 	d.open = &opened{number: n, parents: parents, step: step{history: d.history, commit: n}}
 	return d.Seal(key, wall)

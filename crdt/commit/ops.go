@@ -15,8 +15,8 @@ const (
 	DepthMax = 32
 	// KeyMax is the longest key in bytes.
 	KeyMax = 1024
-	// DigestSize is how many bytes name a document as of a horizon.
-	DigestSize = 32
+	// HorizonSize is how many bytes an OpHorizon has.
+	HorizonSize = len(ID{}) + len(Digest{}) + len(Signature{})
 )
 
 // Kind is a type of objects.
@@ -59,7 +59,7 @@ const (
 	OpRole                // Data: an author; Count: the role. It has no object
 	OpUndo                // Data: the ID of an older commit, which the others undo. It has no object
 	OpFrom                // Data: the ID of a document that this one is a copy of, or then of its heads. It has no object
-	OpHorizon             // Data: the ID of a commit, and the SHA2-256 digest of the document as of it. It has no object
+	OpHorizon             // Data: the ID of a commit, the digest of the document as of it, and the author's signature of both (SignBase). It has no object
 	codes                 // at most codesMax
 )
 
@@ -248,7 +248,7 @@ func (r *reader) op() Op {
 	case OpUndo, OpFrom:
 		op.Data = r.take(len(ID{}))
 	case OpHorizon:
-		op.Data = r.take(len(ID{}) + DigestSize)
+		op.Data = r.take(HorizonSize)
 	}
 	return op
 }

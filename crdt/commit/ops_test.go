@@ -51,7 +51,7 @@ func sample(t testing.TB) (*commit.Writer, []commit.Op) {
 		{Code: commit.OpRole, Object: -1, Count: int(commit.Manage), Data: author[:]},
 		{Code: commit.OpUndo, Object: -1, Data: author[:]},
 		{Code: commit.OpFrom, Object: -1, Data: author[:]},
-		{Code: commit.OpHorizon, Object: -1, Data: append(author[:], author[:]...)},
+		{Code: commit.OpHorizon, Object: -1, Data: bytes.Repeat(author[:], 4)},
 	}
 	for _, op := range ops {
 		w.Add(op)

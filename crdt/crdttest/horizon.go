@@ -53,7 +53,7 @@ func (r *replica) drop(ids []commit.ID) {
 
 // offer is the base that a replica must be given to begin with what another one has; nil if it
 // needs none.
-func (r *replica) offer(to *replica) ([]byte, error) {
+func (r *replica) offer(to *replica) (*crdt.Base, error) {
 	at, ok := r.doc.Horizon()
 	_, has := to.doc.Horizon()
 	if !ok || to.doc.Has(at) || !r.doc.Compacted() && !has {
@@ -63,14 +63,14 @@ func (r *replica) offer(to *replica) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("replica %d: %w", r.number, err)
 	}
-	return base, nil
+	return &base, nil
 }
 
 // adopt makes a replica begin with a base, if that is proven, and in effect for it too.
-func (r *replica) adopt(base []byte, blocks []block.Block, heads []crdt.Head) error {
+func (r *replica) adopt(base *crdt.Base, blocks []block.Block, heads []crdt.Head) error {
 	begun := &replica{number: r.number, key: r.key, blocks: make(map[commit.ID]block.Block), all: r.all}
 	var err error
-	if begun.doc, err = crdt.Begin(r.doc.ID(), base, commit.AuthorOf(r.key), begun); err != nil {
+	if begun.doc, err = crdt.Begin(r.doc.ID(), *base, commit.AuthorOf(r.key), begun); err != nil {
 		return fmt.Errorf("replica %d: %w", r.number, err)
 	}
 	if _, err := begun.receive(blocks, heads); err != nil {

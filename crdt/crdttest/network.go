@@ -20,7 +20,7 @@ type message struct {
 	due    int // step
 	blocks []block.Block
 	heads  []crdt.Head
-	base   []byte // with which the blocks begin, or nil
+	base   *crdt.Base // with which the blocks begin, or nil
 }
 
 // network is a document with some replicas, and what is on its way between them.
@@ -295,7 +295,7 @@ func (n *network) restart(r *replica) error {
 		return err
 	}
 	blocks, compacted := r.applied, r.doc.Compacted()
-	var base []byte
+	var base crdt.Base
 	if compacted {
 		if base, err = r.doc.Base(); err != nil {
 			return err
@@ -401,7 +401,7 @@ func (n *network) heal() error {
 			if err != nil {
 				return err
 			}
-			base = string(b)
+			base = string(b.Bytes)
 		}
 		if other, ok := snapshots[base]; ok && !bytes.Equal(s, other) {
 			return fmt.Errorf("the snapshot of replica %d differs", r.number)
