@@ -94,7 +94,8 @@ type Base struct {
 	Bytes     []byte
 }
 
-const certificateSize = len(commit.ID{}) + len(commit.Author{}) + len(commit.Signature{})
+// CertificateSize is how many bytes a base has besides its Bytes.
+const CertificateSize = len(commit.ID{}) + len(commit.Author{}) + len(commit.Signature{})
 
 // Encode makes bytes of a base: the horizon (32), the author (32), the signature (64), the bytes.
 func (b *Base) Encode() []byte {
@@ -103,7 +104,7 @@ func (b *Base) Encode() []byte {
 
 // DecodeBase reads what Encode wrote, as far as to tell its parts. It keeps data.
 func DecodeBase(data []byte) (b Base, err error) {
-	if len(data) < certificateSize || len(data) > certificateSize+BaseSizeMax {
+	if len(data) < CertificateSize || len(data) > CertificateSize+BaseSizeMax {
 		return b, fmt.Errorf("read base: %d bytes: %w", len(data), ErrSnapshot)
 	}
 	data = data[copy(b.At[:], data):]
@@ -133,7 +134,7 @@ func (b *Base) verify(doc commit.ID) error {
 	return nil
 }
 
-// Base is the document as of the horizon, in bytes which are the same on every replica. With it, and
+// Base is the document as of the horizon in effect, in bytes which are the same on every replica. With it, and
 // the commits that follow the horizon, others can begin (Begin). It takes as long as applying the
 // commits before it did, unless Compact was called. Without a horizon the error is ErrMissing.
 func (d *Doc) Base() (Base, error) {
@@ -145,17 +146,23 @@ func (d *Doc) Base() (Base, error) {
 	if err != nil {
 		return Base{}, err
 	}
+	return d.signedBase(h.floor, data)
+}
+
+// signedBase is the base at a horizon, of which these are the bytes, with the signature of who named it.
+func (d *Doc) signedBase(at int, data []byte) (Base, error) {
+	h := d.history
 	digest := commit.Digest(sha256.Sum256(data))
 	var by *horizon // of several who named it the one whose commit comes first by ID
 	for _, z := range h.horizons {
-		if z.at == h.floor && z.digest == digest && (by == nil || h.ids[z.by].Compare(h.ids[by.by]) < 0) {
+		if z.at == at && z.digest == digest && (by == nil || h.ids[z.by].Compare(h.ids[by.by]) < 0) {
 			by = z
 		}
 	}
 	if by == nil {
 		return Base{}, fmt.Errorf("base of %s: who named the horizon: %w", d.id, ErrMissing)
 	}
-	return Base{h.ids[h.floor], h.authorOf(by.by), by.signature, data}, nil
+	return Base{h.ids[at], h.authorOf(by.by), by.signature, data}, nil
 }
 
 // baseAt is the base at a critical commit.
@@ -222,8 +229,17 @@ func (d *Doc) Proven() bool {
 	})
 }
 
-// Compacted tells whether nothing is kept of what is before the horizon.
+// Compacted tells whether the history begins with a base: see Origin.
 func (d *Doc) Compacted() bool { return d.base != nil }
+
+// Origin is the base with which the history begins since Compact, or Begin, was called. Its horizon may
+// be an older one than that in effect. Without one the error is ErrMissing.
+func (d *Doc) Origin() (Base, error) {
+	if d.base == nil {
+		return Base{}, fmt.Errorf("base of %s: all its history is here: %w", d.id, ErrMissing)
+	}
+	return d.signedBase(0, d.base.bytes)
+}
 
 // Compact forgets the history before the horizon. The commits that are not needed any more it
 // returns: those before the horizon, the horizon itself, and what it leaves outside. Versions before it are not to be had

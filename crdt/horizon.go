@@ -151,6 +151,11 @@ func (d *Doc) Outranks(o *Doc) bool {
 	return cmp.Or(cmp.Compare(h.gens[h.floor], g.gens[g.floor]), h.ids[h.floor].Compare(g.ids[g.floor])) > 0
 }
 
+// keeps tells whether a horizon may come into effect, is, or was when the history was forgotten.
+func (h *history) keeps(z *horizon) bool {
+	return z.at == h.floor || z.at == 0 && h.base != nil || h.outranks(z.at, h.floor)
+}
+
 // settle finds the horizon in effect, and the commits that are no part of the document by it.
 func (d *Doc) settle(from *source) (outside map[commit.ID]bool, err error) {
 	h := d.history
@@ -168,7 +173,7 @@ func (d *Doc) settle(from *source) (outside map[commit.ID]bool, err error) {
 		}
 	}
 	if best != nil {
-		h.horizons = slices.DeleteFunc(h.horizons, func(z *horizon) bool { return z.at != h.floor && !h.outranks(z.at, h.floor) })
+		h.horizons = slices.DeleteFunc(h.horizons, func(z *horizon) bool { return !h.keeps(z) })
 	}
 	if best == nil || len(best.outside) == 0 {
 		return nil, nil
@@ -251,10 +256,43 @@ func (d *Doc) witnessed() error {
 	return err
 }
 
-// Retire names a horizon: the newest commit, before which the history can be forgotten (Compact)
-// as soon as everybody who may write has committed after this. It makes one or two commits, which
-// are returned with the head that follows them. Who does not manage the document since its first
-// commit gets ErrRole. Edits must be sealed.
+// quiet is the newest critical commit that those who write these days have committed after, or -1:
+// what they commit at this moment, and others do not know yet, follows it, and it will be critical
+// still. Who has not committed since the middle of what is recent does not count: if they have
+// committed something that nobody knows, another horizon must be named.
+func (h *history) quiet() int {
+	last := h.graph.Len() - 1
+	bound := last
+	for a, grants := range h.grants {
+		i := slices.IndexFunc(grants, func(g grant) bool { return g.role >= commit.Write })
+		if i < 0 || h.roleNow(a) < commit.Write {
+			continue
+		}
+		seen := grants[i].commit
+		if n, ok := h.known[a]; ok {
+			seen = max(seen, h.last[n])
+		}
+		if seen > (h.floor+last)/2 {
+			bound = min(bound, seen)
+		}
+	}
+	for _, s := range slices.Backward(h.graph.CriticalSpans()) {
+		if s.First <= bound {
+			at := min(s.End-1, bound)
+			if at > (h.floor+last)/2 {
+				return at
+			}
+			break
+		}
+	}
+	return -1
+}
+
+// Retire names a horizon: the newest commit after which everybody who writes these days has committed,
+// if there is one, or the newest of all. Before it the history can be forgotten (Compact) as soon as
+// everybody who may write has committed after this. It makes one or two commits, which are returned
+// with the head that follows them. Who does not manage the document since its first commit gets
+// ErrRole. Edits must be sealed.
 func (d *Doc) Retire(key ed25519.PrivateKey, wall uint64) ([]block.Block, Head, error) {
 	if d.open != nil {
 		return nil, Head{}, fmt.Errorf("set horizon of %s: %w", d.id, ErrOpen)
@@ -264,7 +302,8 @@ func (d *Doc) Retire(key ed25519.PrivateKey, wall uint64) ([]block.Block, Head, 
 	}
 	var blocks []block.Block
 	fresh := make(map[commit.ID]block.Block)
-	if heads := d.history.graph.Heads(); len(heads) > 1 {
+	at := d.history.quiet()
+	if heads := d.history.graph.Heads(); at < 0 && len(heads) > 1 {
 		if len(heads) > commit.ParentsMax {
 			return nil, Head{}, fmt.Errorf("set horizon of %s: %d heads: %w", d.id, len(heads), ErrHeads)
 		}
@@ -274,7 +313,9 @@ func (d *Doc) Retire(key ed25519.PrivateKey, wall uint64) ([]block.Block, Head, 
 		}
 		blocks, fresh[head.ID] = append(blocks, b), b
 	}
-	at := d.history.graph.Heads()[0]
+	if at < 0 {
+		at = d.history.graph.Heads()[0]
+	}
 	data, err := d.baseAt(at, &source{fresh: fresh, blocks: d.blocks})
 	if err != nil {
 		return blocks, Head{}, fmt.Errorf("set horizon of %s: %w", d.id, err)
@@ -302,7 +343,7 @@ func (d *Doc) pending() (best *horizon) {
 	h := d.history
 	for _, z := range h.horizons {
 		right, judged := d.judged[claim{h.ids[z.at], z.digest}]
-		if z.witness || judged && !right || !h.outranks(z.at, h.floor) {
+		if z.witness || judged && !right || !h.outranks(z.at, h.floor) || h.hopeless(z) {
 			continue
 		}
 		if best == nil || h.outranks(z.at, best.at) {
@@ -310,6 +351,17 @@ func (d *Doc) pending() (best *horizon) {
 		}
 	}
 	return best
+}
+
+// hopeless tells whether somebody who may write has commits outside of a horizon: who has seen them
+// cannot be a witness of it, and who made them has.
+func (h *history) hopeless(z *horizon) bool {
+	for n := range z.outside {
+		if h.roleNow(h.authorOf(n)) >= commit.Write {
+			return true
+		}
+	}
+	return false
 }
 
 // Pending tells which horizon was named and is not in effect yet, and who has to commit before it

@@ -159,7 +159,7 @@ func (w *writer) horizons() {
 	}
 	var list []*horizon
 	for _, z := range h.horizons {
-		if !z.witness && h.outranks(z.at, h.floor) || z.at == h.floor {
+		if h.keeps(z) && !(z.witness && h.outranks(z.at, h.floor)) {
 			list = append(list, z)
 		}
 	}

@@ -3,6 +3,7 @@
 // The file is a CAR (version 1), which any IPFS tool can read. Its one root is the block of
 // the heads and their signatures (commit.Heads); that comes first, and then all commits,
 // parents before children. So whoever has the file can check all of it, and needs nothing else.
+// Of a document whose history was forgotten the base comes before the commits, cut into raw blocks.
 //
 // It knows no files, and no network: it writes and reads streams.
 //
@@ -18,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/ipfs/go-cid"
 
@@ -50,14 +52,11 @@ const (
 	cidSize     = 36
 )
 
-// Write writes a document, of which no edits may be open, and no history forgotten. The blocks are those of its commits.
+// Write writes a document, of which no edits may be open. The blocks are those of its commits.
 func Write(w io.Writer, d *crdt.Doc, blocks crdt.Blocks) error {
 	heads, err := d.Heads()
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
-	}
-	if d.Compacted() {
-		return fmt.Errorf("export %s: its history: %w", d.ID(), crdt.ErrBeforeHorizon)
 	}
 	root := &commit.Heads{Doc: d.ID()}
 	for _, h := range heads {
@@ -72,6 +71,19 @@ func Write(w io.Writer, d *crdt.Doc, blocks crdt.Blocks) error {
 	// A bufio.Writer keeps its first error, which Flush tells.
 	_, _ = out.Write(append(binary.AppendUvarint(nil, uint64(len(header))), header...))
 	section(out, b)
+	if d.Compacted() {
+		base, err := d.Origin()
+		if err != nil {
+			return fmt.Errorf("export %s: %w", d.ID(), err)
+		}
+		for part := range slices.Chunk(base.Encode(), blockMax) {
+			b, err := block.New(part, block.Prefix{Codec: cid.Raw})
+			if err != nil {
+				return fmt.Errorf("export %s: %w", d.ID(), err)
+			}
+			section(out, b)
+		}
+	}
 	for e, err := range d.Commits() {
 		if err == nil {
 			b, err = blocks.Block(e.ID)
@@ -98,6 +110,7 @@ func section(out *bufio.Writer, b block.Block) {
 type Archive struct {
 	Doc    commit.ID
 	Heads  []crdt.Head
+	Base   *crdt.Base // with which the history begins, or nil
 	Blocks []block.Block
 }
 
@@ -123,10 +136,11 @@ func Read(r io.Reader) (*Archive, error) {
 	for _, h := range root.Heads {
 		a.Heads = append(a.Heads, crdt.Head(h))
 	}
+	var base []byte
 	for size := 0; ; {
 		b, err := next(in)
 		if errors.Is(err, io.EOF) {
-			return a, nil
+			return a, a.begin(base)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("import %s: block %d: %w", a.Doc, len(a.Blocks), err)
@@ -134,8 +148,25 @@ func Read(r io.Reader) (*Archive, error) {
 		if size += b.Size(); size > SizeMax {
 			return nil, fmt.Errorf("import %s: %w (%d bytes)", a.Doc, ErrLimit, SizeMax)
 		}
+		if b.Cid().Type() == cid.Raw && len(a.Blocks) == 0 {
+			base = append(base, b.RawData()...)
+			continue
+		}
 		a.Blocks = append(a.Blocks, b)
 	}
+}
+
+// begin reads the base, of which these are the bytes.
+func (a *Archive) begin(data []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
+	b, err := crdt.DecodeBase(data)
+	if err != nil {
+		return fmt.Errorf("import %s: %w: %w", a.Doc, ErrMalformed, err)
+	}
+	a.Base = &b
+	return nil
 }
 
 // ended is what it means that the stream ends before anything is there.
@@ -182,6 +213,18 @@ func frame(in *bufio.Reader, most int) ([]byte, error) {
 	return data.Bytes(), nil
 }
 
+// Open is a replica to import the archive into where nothing else of the document is.
+func (a *Archive) Open(author commit.Author, blocks crdt.Blocks) (*crdt.Doc, error) {
+	if a.Base == nil {
+		return crdt.New(a.Doc, author, blocks), nil
+	}
+	d, err := crdt.Begin(a.Doc, *a.Base, author, blocks)
+	if err != nil {
+		return nil, fmt.Errorf("import: %w: %w", ErrMalformed, err)
+	}
+	return d, nil
+}
+
 // Import applies an archive to a replica of its document, which checks all of it. Who holds the
 // replica must keep what the report says was applied.
 func (a *Archive) Import(d *crdt.Doc) (crdt.Report, error) {
@@ -196,6 +239,9 @@ func (a *Archive) Import(d *crdt.Doc) (crdt.Report, error) {
 		if !d.Has(h.ID) {
 			return report, fmt.Errorf("import %s: head %s: %w, %d rejected, %d missing", a.Doc, h.ID, ErrIncomplete, len(report.Rejected), len(report.Missing))
 		}
+	}
+	if d.Compacted() && !d.Proven() {
+		return report, fmt.Errorf("import %s: nothing proves its beginning: %w", a.Doc, ErrIncomplete)
 	}
 	return report, nil
 }

@@ -75,7 +75,7 @@ func (d *Doc) announcement(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	defer d.mu.Unlock()
-	a := wire.Announcement{Commits: s.tip.count, Blocks: d.fresh}
+	a := wire.Announcement{Commits: uint64(s.core.Recent()), Blocks: d.fresh}
 	d.fresh = nil
 	heads := s.tip.heads
 	for _, b := range a.Blocks { // those first that come along
@@ -180,7 +180,7 @@ func (d *Doc) hear(ctx context.Context, m Message) error {
 			missing = append(missing, h.ID)
 		}
 	}
-	more := len(a.Heads) == wire.HeadsMax && a.Commits > s.tip.count
+	more := len(a.Heads) == wire.HeadsMax && a.Commits > uint64(s.core.Recent())
 	d.mu.Unlock()
 	if len(missing) == 0 && !more {
 		return nil

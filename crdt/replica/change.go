@@ -164,12 +164,15 @@ func (d *Doc) step(c *change) error {
 	c.group, s.group = s.group, nil
 	err = c.apply(s.core, d.replica.o.Key)
 	all := c.all()
-	s.lost += uint64(len(c.report.Outside))
-	if err == nil && s.lost == 0 && s.saved.long(s.tip.size+sizeOf(all)) {
+	if err == nil && c.compact {
+		err = c.forget(s)
+	}
+	if err == nil && (c.base != nil || s.saved.long(s.tip.size+sizeOf(all))) {
 		c.snapshot, err = s.core.Snapshot() // before others make edits
 	}
 	d.mu.Unlock()
 	t := s.tip
+	t.lost += uint64(len(c.report.Outside))
 	if err == nil && len(all) > 0 {
 		t, err = d.replica.store.append(ctx, d.id, t, all, c.heads)
 	}
@@ -178,6 +181,12 @@ func (d *Doc) step(c *change) error {
 		return err
 	}
 	d.done(ctx, s, t, c)
+	if c.base != nil {
+		if t, err = d.cut(ctx, s, c.base); err != nil {
+			d.fail(s, nil, err)
+			return err
+		}
+	}
 	if c.snapshot != nil {
 		d.keep(ctx, s, t, c.snapshot)
 	}
@@ -189,6 +198,10 @@ type change struct {
 	blocks []block.Block // of others
 	signed []crdt.Head
 	merge  bool // whether heads must become fewer
+	// compact forgets what is before the horizon, which is base then, or nil if there is nothing.
+	compact   bool
+	base      *crdt.Base
+	forgotten int // commits
 	// inverse makes edits, or is nil. That it cannot, refused tells; else id is their commit.
 	inverse func(*crdt.Doc) error
 	refused error
@@ -205,6 +218,7 @@ type change struct {
 // apply makes the change in memory.
 func (c *change) apply(core *crdt.Doc, key ed25519.PrivateKey) (err error) {
 	now := uint64(time.Now().UnixMilli())
+	c.merge = c.merge || c.compact && core.Role(commit.AuthorOf(key)) >= commit.Write
 	if c.group != nil {
 		b, head, err := core.Seal(key, now)
 		if err != nil {
@@ -235,6 +249,11 @@ func (c *change) apply(core *crdt.Doc, key ed25519.PrivateKey) (err error) {
 				return err
 			}
 			c.own, c.id = append(c.own, b), head.ID
+		}
+	}
+	if c.compact {
+		if err := c.retire(core, key, now); err != nil {
+			return err
 		}
 	}
 	c.heads, err = core.Heads()

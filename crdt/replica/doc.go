@@ -53,10 +53,10 @@ func (t turn) release() { <-t }
 // state is a document in memory.
 type state struct {
 	core  *crdt.Doc
+	shelf *shelf
 	tip   tip    // of the log on disk
 	saved saved  // the snapshot on disk; of who has the turn
 	group *group // edits that are not sealed, or nil
-	lost  uint64 // commits of the log that a horizon has left outside of the document
 }
 
 // group is the edits that become one commit.
@@ -148,7 +148,7 @@ func (d *Doc) load(ctx context.Context) (*state, error) {
 
 // note tells how large the state is, and that it has begun. mu is held.
 func (d *Doc) note(s *state) {
-	d.weigh(stateSize + 2*int64(s.tip.size) + wire.BlockSize*int64(s.tip.count) + int64(s.core.Waiting()))
+	d.weigh(stateSize + 2*int64(s.tip.size+s.tip.parts*batchSizeMax) + wire.BlockSize*int64(s.tip.len()) + int64(s.core.Waiting()))
 	if s.tip.count > 0 && !d.hasBegun {
 		d.hasBegun = true
 		close(d.begun)
@@ -188,14 +188,44 @@ func (d *Doc) open(ctx context.Context) (*state, error) {
 			d.replica.log.Warn("snapshot of document is ignored", "doc", d.id, "err", err)
 		}
 	}
-	s := &state{core: crdt.New(d.id, d.replica.author, shelf{d.replica.store}), tip: t}
-	return s, d.follow(ctx, s, 0)
+	return d.replay(ctx, t)
+}
+
+// replay computes the state from the log, which begins with a base if it was cut.
+func (d *Doc) replay(ctx context.Context, t tip) (*state, error) {
+	s := &state{shelf: &shelf{store: d.replica.store}, tip: t}
+	s.core = crdt.New(d.id, d.replica.author, s.shelf)
+	if t.parts > 0 {
+		base, err := d.replica.store.base(ctx, d.id, t)
+		if err != nil {
+			return nil, err
+		}
+		if s.core, err = crdt.Begin(d.id, base, d.replica.author, s.shelf); err != nil {
+			return nil, errors.Join(ErrDamaged, err)
+		}
+	}
+	s.tip.lost = 0
+	if err := d.follow(ctx, s, t.first); err != nil {
+		return nil, err
+	}
+	if t.parts > 0 && !s.core.Proven() {
+		return nil, fmt.Errorf("base at commit %d is not proven: %w", t.first, ErrDamaged)
+	}
+	return s, nil
 }
 
 // shelf finds the blocks of a document for a crdt.Doc.
-type shelf struct{ store }
+type shelf struct {
+	store
+	fresh map[commit.ID]block.Block // those that are not on disk yet
+}
 
-func (s shelf) Block(id commit.ID) (block.Block, error) { return s.block(context.Background(), id) }
+func (s *shelf) Block(id commit.ID) (block.Block, error) {
+	if b, ok := s.fresh[id]; ok {
+		return b, nil
+	}
+	return s.block(context.Background(), id)
+}
 
 // putAway forgets the state, if nobody uses it.
 func (d *Doc) putAway() {
@@ -284,7 +314,7 @@ func (d *Doc) Len(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	defer d.mu.Unlock()
-	return int(s.tip.count - s.lost), nil
+	return int(s.tip.len()), nil
 }
 
 func idsOf(heads []crdt.Head) []commit.ID {

@@ -163,7 +163,7 @@ func (s *store) remove(ctx context.Context, doc commit.ID) (done bool, err error
 		return false, err
 	}
 	n := 0
-	for _, prefix := range []string{logPrefix, marksPrefix, snapshotsPrefix, ticketsPrefix} {
+	for _, prefix := range []string{logPrefix, marksPrefix, basesPrefix, snapshotsPrefix, ticketsPrefix} {
 		q := query.Query{Prefix: prefix + "/" + doc.String(), KeysOnly: prefix != logPrefix, Limit: forgetMax - n}
 		for e, err := range ds.QueryIter(ctx, s.ds, q) {
 			if err != nil {
@@ -184,7 +184,7 @@ func (s *store) remove(ctx context.Context, doc commit.ID) (done bool, err error
 			return false, b.Commit(ctx)
 		}
 	}
-	if err := errors.Join(b.Delete(ctx, ds.RawKey(snapshotKey(doc))), b.Delete(ctx, key(forgottenPrefix, doc.String()))); err != nil {
+	if err := errors.Join(b.Delete(ctx, ds.RawKey(snapshotKey(doc))), b.Delete(ctx, key(cutsPrefix, doc.String())), b.Delete(ctx, key(forgottenPrefix, doc.String()))); err != nil {
 		return false, err
 	}
 	return true, b.Commit(ctx)

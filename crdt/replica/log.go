@@ -15,11 +15,17 @@ import (
 // here.
 func (d *Doc) Log(ctx context.Context) iter.Seq2[*commit.Commit, error] {
 	return func(yield func(*commit.Commit, error) bool) {
-		n, err := d.Len(ctx)
+		s, err := d.lock(ctx)
 		if err == nil {
-			err = d.replica.store.log(ctx, d.id, 0, uint64(n), func(b block.Block) error {
-				c, _, err := commit.Decode(b)
-				if err == nil && !yield(c, nil) {
+			t := s.tip
+			d.mu.Unlock()
+			err = d.replica.store.log(ctx, d.id, t.first, t.count, func(b block.Block) error {
+				c, id, err := commit.Decode(b)
+				if err != nil {
+					return err
+				}
+				has, err := d.Has(ctx, id) // or a horizon has left it outside
+				if err == nil && has && !yield(c, nil) {
 					err = errEnough
 				}
 				return err

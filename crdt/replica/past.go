@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 
+	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/crdt"
 	"github.com/p2pnode/p2pnode/crdt/archive"
 	"github.com/p2pnode/p2pnode/crdt/commit"
@@ -101,7 +102,7 @@ func (d *Doc) Export(ctx context.Context, w io.Writer) error {
 	if core.Len() == 0 {
 		return fmt.Errorf("export %s: %w", d.id, ErrEmpty)
 	}
-	return archive.Write(w, core, shelf{d.replica.store})
+	return archive.Write(w, core, &shelf{store: d.replica.store})
 }
 
 // Import keeps what Export has written. All of it is checked, and of an archive that is not whole
@@ -122,10 +123,17 @@ func (r *Replica) Import(ctx context.Context, in io.Reader, name string) (*Doc, 
 	if d != nil && name != "" && name != d.name {
 		return nil, fmt.Errorf("import %s as %q: it is here as %q: %w", a.Doc, name, d.name, ErrName)
 	}
-	core := crdt.New(a.Doc, r.author, shelf{r.store})
+	shelf := &shelf{r.store, blocksOf(a.Blocks)}
+	core, err := a.Open(r.author, shelf)
+	if err != nil {
+		return nil, err
+	}
 	report, err := a.Import(core)
 	if err != nil {
 		return nil, err
+	}
+	if a.Base != nil {
+		return r.importBase(ctx, d, name, &beginning{base: *a.Base, core: core, shelf: shelf, list: report.Applied}, a)
 	}
 	if d != nil {
 		return d, d.add(ctx, a)
@@ -135,6 +143,39 @@ func (r *Replica) Import(ctx context.Context, in io.Reader, name string) (*Doc, 
 		return nil, err
 	}
 	return r.keep(ctx, a.Doc, name, report.Applied, heads)
+}
+
+// importBase keeps an archive that begins with a base, which is proven. d is the document if it is here.
+func (r *Replica) importBase(ctx context.Context, d *Doc, name string, b *beginning, a *archive.Archive) (*Doc, error) {
+	if d == nil {
+		var err error
+		if d, err = r.keep(ctx, a.Doc, name, nil, nil); err != nil {
+			return nil, err
+		}
+	}
+	has, err := d.Has(ctx, a.Base.At)
+	if err != nil {
+		return nil, err
+	}
+	if has {
+		return d, d.add(ctx, a)
+	}
+	if err := d.adopt(ctx, b); err != nil {
+		return nil, fmt.Errorf("import: %w", err)
+	}
+	d.tell()
+	return d, nil
+}
+
+// blocksOf finds blocks of commits by their IDs.
+func blocksOf(list []block.Block) map[commit.ID]block.Block {
+	m := make(map[commit.ID]block.Block, len(list))
+	for _, b := range list {
+		if id, ok := commit.IDOf(b.Cid()); ok {
+			m[id] = b
+		}
+	}
+	return m
 }
 
 // add adds an archive that is known to be whole and authentic to what is here.

@@ -186,7 +186,7 @@ func Open(ctx context.Context, o Options) (*Replica, error) {
 	for id, name := range names {
 		r.add(id, name)
 	}
-	if err := r.resume(ctx); err != nil {
+	if err := errors.Join(r.resume(ctx), r.resumeCuts(ctx)); err != nil {
 		return nil, fmt.Errorf("open documents: %w", err)
 	}
 	return r, nil

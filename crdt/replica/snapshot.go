@@ -57,16 +57,20 @@ func (d *Doc) restore(ctx context.Context, t tip) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
+	if of.first != t.first || of.parts != t.parts {
+		return nil, errNoSnapshot // it is older than the log's beginning
+	}
 	if of.count > t.count {
 		return nil, fmt.Errorf("snapshot of %d commits, %d are there: %w", of.count, t.count, ErrDamaged)
 	}
-	core, err := crdt.Restore(data, of.heads, d.replica.author, shelf{store})
+	shelf := &shelf{store: store}
+	core, err := crdt.Restore(data, of.heads, d.replica.author, shelf)
 	if err != nil {
 		return nil, err
 	}
 	// As many commits as the log begins with, and the heads among these: so they are the same.
-	if core.ID() != d.id || uint64(core.Len()) != of.count {
-		return nil, fmt.Errorf("snapshot of %s with %d commits, not %d: %w", core.ID(), core.Len(), of.count, ErrDamaged)
+	if core.ID() != d.id || uint64(core.Len()) != of.len() {
+		return nil, fmt.Errorf("snapshot of %s with %d commits, not %d: %w", core.ID(), core.Len(), of.len(), ErrDamaged)
 	}
 	heads, err := core.Heads()
 	if err != nil {
@@ -77,7 +81,8 @@ func (d *Doc) restore(ctx context.Context, t tip) (*state, error) {
 			return nil, fmt.Errorf("snapshot of another log: head %s: %w", h.ID, errors.Join(err, ErrDamaged))
 		}
 	}
-	s := &state{core: core, tip: t, saved: saved{of.count, of.size, uint64(len(data))}}
+	s := &state{core: core, shelf: shelf, tip: t, saved: saved{of.count, of.size, uint64(len(data))}}
+	s.tip.lost = of.lost
 	return s, d.follow(ctx, s, of.count)
 }
 
@@ -104,17 +109,17 @@ func (d *Doc) follow(ctx context.Context, s *state, first uint64) error {
 		if err != nil {
 			return err
 		}
-		s.lost += outside(report)
-		if got := uint64(s.core.Len()) + s.lost; got != m.count {
-			return fmt.Errorf("%d of %d commits can be applied: %w", got, m.count, ErrDamaged)
+		s.tip.lost += m.count - first - uint64(len(blocks)) + outside(report)
+		if got := uint64(s.core.Len()) + s.tip.lost; got != m.count-s.tip.first {
+			return fmt.Errorf("%d of %d commits can be applied: %w", got, m.count-s.tip.first, ErrDamaged)
 		}
 		first = m.count
 	}
 	return nil
 }
 
-// outside is how many commits of the log are no part of the document, by a horizon that has come
-// into effect. All the log is applied when the document is opened from then on.
+// outside is how many commits of the log are no part of the document any more, by a horizon that has
+// come into effect.
 func outside(report crdt.Report) (n uint64) {
 	for _, x := range report.Rejected {
 		if errors.Is(x.Err, crdt.ErrBeforeHorizon) {
@@ -139,7 +144,7 @@ func (d *Doc) keep(ctx context.Context, s *state, t tip, data []byte) {
 func (d *Doc) rest(ctx context.Context) {
 	d.mu.Lock()
 	s := d.state
-	if s == nil || s.group != nil || s.lost > 0 || !s.saved.worth(s.tip) {
+	if s == nil || s.group != nil || !s.saved.worth(s.tip) {
 		d.mu.Unlock()
 		return
 	}

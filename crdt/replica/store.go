@@ -24,6 +24,8 @@ import (
 //	/crdt/marks/<doc>/<number>      → tip
 //	/crdt/commits/<commit>          → doc (32 bytes), number (8, big-endian)
 //	/crdt/tickets/<doc>/<hash>      → ticket
+//	/crdt/bases/<doc>/<first>/<part> → part of the base that the log follows from commit first on
+//	/crdt/cuts/<doc>                → number (a varint): what is in the log from there to the first is being removed
 //	/crdt/forgotten/<doc>           → nothing: what there is of doc is being removed
 //	/crdt/snapshots/<doc>           → record: how many parts, and the tip of which it is
 //	/crdt/snapshots/<doc>/<count>/<part> → part of the bytes
@@ -31,7 +33,7 @@ import (
 // doc, commit and hash are CIDs or hex; the page is a commit's number in the log without its
 // last eight bits, and the entry these bits; all three in hex digits.
 //
-// The tip says how long the log is, and which its heads are, with their signatures. A batch
+// The tip says where the log begins and ends, and which its heads are, with their signatures. A batch
 // holds a tip and the last commits before it; when commits do not fit into one batch, those
 // that come before have no tip. So what is in the log beyond the tip is what a crash has left
 // of them; it counts as not there, and is overwritten. The heads of a tip are always tips of
@@ -40,6 +42,10 @@ import (
 // Marks are tips as they were when the log would have grown by markSize: from one to the next,
 // commits can be proven, and so read or sent, by themselves. There is at most markSize between
 // two, or what was appended at once.
+//
+// A log that was cut begins with the commit after a horizon, and what is before that is in a base,
+// see crdt.Base, whose parts are written before the tip that says so. An entry of no bytes is that of
+// a commit outside of the horizon.
 //
 // A snapshot has parts under the number of commits in it, which may take several batches; the
 // last of them writes the record, and removes the parts of the one before. So the record is
@@ -51,6 +57,8 @@ const (
 	marksPrefix     = "/crdt/marks"
 	commitsPrefix   = "/crdt/commits"
 	snapshotsPrefix = "/crdt/snapshots"
+	basesPrefix     = "/crdt/bases"
+	cutsPrefix      = "/crdt/cuts"
 	forgottenPrefix = "/crdt/forgotten"
 )
 
@@ -68,19 +76,28 @@ const (
 // ErrDamaged means that what is in the store is not what was written there.
 var ErrDamaged = errors.New("document is damaged on disk")
 
-// tip is the end of a document's log.
+// tip is where a document's log begins and ends.
 type tip struct {
-	count  uint64 // commits
-	size   uint64 // bytes of commits
+	first  uint64 // number of the first commit
+	count  uint64 // 1 more than that of the last
+	lost   uint64 // commits from first on that are no part of the document
+	parts  uint64 // of the base that the log follows, or 0
+	size   uint64 // bytes of the commits from first on
 	marked uint64 // size at the last mark
 	heads  []crdt.Head
 }
 
-// encode makes bytes of a tip: version 1 (a byte), count, size, marked, and how many heads
-// (unsigned varints); of each head its ID and signature.
+// len is how many commits of the document are in the log.
+func (t *tip) len() uint64 { return t.count - t.first - t.lost }
+
+// tipVersion is the first byte of a tip. Version 1 had no first, lost and parts.
+const tipVersion = 2
+
+// encode makes bytes of a tip: its version, all numbers in the order of the fields, and how many
+// heads (unsigned varints); of each head its ID and signature.
 func (t *tip) encode() []byte {
-	b := []byte{1}
-	for _, n := range []uint64{t.count, t.size, t.marked, uint64(len(t.heads))} {
+	b := []byte{tipVersion}
+	for _, n := range []uint64{t.first, t.count, t.lost, t.parts, t.size, t.marked, uint64(len(t.heads))} {
 		b = binary.AppendUvarint(b, n)
 	}
 	for _, h := range t.heads {
@@ -92,12 +109,16 @@ func (t *tip) encode() []byte {
 const headSize = len(commit.ID{}) + len(commit.Signature{})
 
 func decodeTip(b []byte) (t tip, err error) {
-	if len(b) == 0 || b[0] != 1 {
+	if len(b) == 0 || b[0] == 0 || b[0] > tipVersion {
 		return t, fmt.Errorf("decode tip: %w", ErrDamaged)
 	}
-	b = b[1:]
 	var heads uint64
-	for _, n := range []*uint64{&t.count, &t.size, &t.marked, &heads} {
+	numbers := []*uint64{&t.first, &t.count, &t.lost, &t.parts, &t.size, &t.marked, &heads}
+	if b[0] == 1 {
+		numbers = []*uint64{&t.count, &t.size, &t.marked, &heads}
+	}
+	b = b[1:]
+	for _, n := range numbers {
 		v, size := binary.Uvarint(b)
 		if size <= 0 {
 			return t, fmt.Errorf("decode tip: %w", ErrDamaged)
@@ -196,21 +217,35 @@ func (s *store) append(ctx context.Context, doc commit.ID, t tip, blocks []block
 
 // put is append with a batch that is begun.
 func (s *store) put(ctx context.Context, b ds.Batch, doc commit.ID, t tip, blocks []block.Block, heads []crdt.Head) (tip, error) {
+	b, t, err := s.lay(ctx, b, doc, t, blocks)
+	if err != nil {
+		return t, err
+	}
+	t.heads = heads
+	if err := b.Put(ctx, key(tipsPrefix, doc.String()), t.encode()); err != nil {
+		return t, err
+	}
+	return t, b.Commit(ctx)
+}
+
+// lay writes commits after a log, which is no longer for it. What is left to be committed is in the
+// batch that it returns.
+func (s *store) lay(ctx context.Context, b ds.Batch, doc commit.ID, t tip, blocks []block.Block) (ds.Batch, tip, error) {
 	if t.size > t.marked && t.size+sizeOf(blocks)-t.marked > markSize {
 		t.marked = t.size
 		if err := b.Put(ctx, markKey(doc, t.count), t.encode()); err != nil {
-			return t, err
+			return b, t, err
 		}
 	}
 	size := 0
 	for _, c := range blocks {
 		if size > 0 && size+c.Size() > batchSizeMax {
 			if err := b.Commit(ctx); err != nil {
-				return t, err
+				return b, t, err
 			}
 			var err error
 			if b, err = s.ds.Batch(ctx); err != nil {
-				return t, err
+				return b, t, err
 			}
 			size = 0
 		}
@@ -218,17 +253,13 @@ func (s *store) put(ctx context.Context, b ds.Batch, doc commit.ID, t tip, block
 		at := binary.BigEndian.AppendUint64(doc[:], t.count)
 		err := errors.Join(b.Put(ctx, entryKey(doc, t.count), c.RawData()), b.Put(ctx, key(commitsPrefix, id.String()), at))
 		if err != nil {
-			return t, err
+			return b, t, err
 		}
 		size += c.Size()
 		t.count++
 		t.size += uint64(c.Size())
 	}
-	t.heads = heads
-	if err := b.Put(ctx, key(tipsPrefix, doc.String()), t.encode()); err != nil {
-		return t, err
-	}
-	return t, b.Commit(ctx)
+	return b, t, nil
 }
 
 func sizeOf(blocks []block.Block) (size uint64) {
@@ -257,13 +288,23 @@ func (s *store) marks(ctx context.Context, doc commit.ID, t tip) ([]tip, error) 
 	return append(marks, t), nil
 }
 
-// log yields the commits first to end-1 of a document's log.
+// log yields the commits first to end-1 of a document's log, but for those that are empty.
 func (s *store) log(ctx context.Context, doc commit.ID, first, end uint64, yield func(block.Block) error) error {
+	return s.walk(ctx, doc, first, end, func(_ uint64, b block.Block) error {
+		if b.Size() == 0 {
+			return nil
+		}
+		return yield(b)
+	})
+}
+
+// walk yields the entries first to end-1 of a document's log, the zero Block for those that are empty.
+func (s *store) walk(ctx context.Context, doc commit.ID, first, end uint64, yield func(uint64, block.Block) error) error {
 	for n := first; n < end; {
 		until := min(end, (n>>pageBits+1)<<pageBits)
 		page := s.page
 		if until-n <= pageFew {
-			page = s.entries
+			page = s.few
 		}
 		blocks, err := page(ctx, doc, n, until)
 		if err != nil {
@@ -274,7 +315,7 @@ func (s *store) log(ctx context.Context, doc commit.ID, first, end uint64, yield
 			if !ok {
 				return fmt.Errorf("read commit %d of %s: it is missing: %w", n, doc, ErrDamaged)
 			}
-			if err := yield(b); err != nil {
+			if err := yield(n, b); err != nil {
 				return err
 			}
 		}
@@ -282,8 +323,8 @@ func (s *store) log(ctx context.Context, doc commit.ID, first, end uint64, yield
 	return nil
 }
 
-// entries reads the commits first to end-1, of one page, one by one: blocks by their entry.
-func (s *store) entries(ctx context.Context, doc commit.ID, first, end uint64) (map[uint64]block.Block, error) {
+// few reads the commits first to end-1, of one page, one by one: blocks by their entry.
+func (s *store) few(ctx context.Context, doc commit.ID, first, end uint64) (map[uint64]block.Block, error) {
 	blocks := make(map[uint64]block.Block)
 	for n := first; n < end; n++ {
 		data, err := s.ds.Get(ctx, entryKey(doc, n))
@@ -293,11 +334,19 @@ func (s *store) entries(ctx context.Context, doc commit.ID, first, end uint64) (
 		if err != nil {
 			return nil, fmt.Errorf("read commit %d of %s: %w", n, doc, err)
 		}
-		if blocks[n&(1<<pageBits-1)], err = commit.Block(data); err != nil {
+		if blocks[n&(1<<pageBits-1)], err = entry(data); err != nil {
 			return nil, fmt.Errorf("read commit %d of %s: %w", n, doc, err)
 		}
 	}
 	return blocks, nil
+}
+
+// entry is what an entry of a log holds: the zero Block if it is empty.
+func entry(data []byte) (block.Block, error) {
+	if len(data) == 0 {
+		return block.Block{}, nil
+	}
+	return commit.Block(data)
 }
 
 // page reads all of the page that holds commit first.
@@ -311,7 +360,7 @@ func (s *store) page(ctx context.Context, doc commit.ID, first, _ uint64) (map[u
 		if err != nil {
 			return nil, fmt.Errorf("read log of %s: entry %s: %w", doc, e.Key, ErrDamaged)
 		}
-		if blocks[n], err = commit.Block(e.Value); err != nil {
+		if blocks[n], err = entry(e.Value); err != nil {
 			return nil, fmt.Errorf("read log of %s: entry %s: %w", doc, e.Key, err)
 		}
 	}

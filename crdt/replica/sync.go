@@ -140,7 +140,7 @@ func (d *Doc) pull(ctx context.Context, from peer.ID) (applied int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	request := wire.Request{Kind: wire.Pull, Commits: uint64(s.core.Len()), Have: s.core.Landmarks(landmarksMax)}
+	request := wire.Request{Kind: wire.Pull, Commits: uint64(s.core.Recent()), Have: s.core.Landmarks(landmarksMax)}
 	d.mu.Unlock()
 	l, status, err := d.ask(ctx, from, request)
 	if err == nil && status == wire.Unclear {
@@ -177,9 +177,13 @@ func (d *Doc) askClearly(ctx context.Context, from peer.ID, landmarks []commit.I
 func (d *Doc) unpack(ctx context.Context, from peer.ID, l io.Reader) (applied int, err error) {
 	bundle := wire.NewBundleReader(l)
 	defer bundle.Close()
+	var begun *beginning
 	for {
 		section, err := bundle.Next()
 		switch {
+		case errors.Is(err, io.EOF) && begun != nil:
+			d.replica.o.Judge.Report(from, FaultIncomplete)
+			return applied, fmt.Errorf("base that nothing proves: %w", wire.ErrMalformed)
 		case errors.Is(err, io.EOF):
 			return applied, nil
 		case errors.Is(err, wire.ErrMalformed), errors.Is(err, wire.ErrLimit):
@@ -187,6 +191,23 @@ func (d *Doc) unpack(ctx context.Context, from peer.ID, l io.Reader) (applied in
 			return applied, err
 		case err != nil:
 			return applied, err
+		}
+		if section.Base != nil {
+			if begun, err = d.begin(ctx, from, *section.Base); err != nil {
+				return applied, err
+			}
+			continue
+		}
+		if begun != nil {
+			n, err := begun.take(ctx, section)
+			applied += n
+			if err != nil {
+				return applied, err
+			}
+			if n > 0 {
+				begun = nil
+			}
+			continue
 		}
 		if len(section.Heads) == 0 {
 			d.replica.o.Judge.Report(from, FaultMalformed)
@@ -312,14 +333,23 @@ func (d *Doc) send(ctx context.Context, l *line, to peer.ID, req wire.Request) e
 	if err != nil {
 		return err
 	}
-	t := s.tip
+	t, count := s.tip, uint64(s.core.Recent())
 	missing := s.core.Since(idsOf(t.heads), req.Have)
 	news := slices.ContainsFunc(req.Have, func(id commit.ID) bool { return !s.core.Has(id) })
+	var base *crdt.Base
+	if s.core.Compacted() && !slices.ContainsFunc(req.Have, s.core.Has) {
+		var b crdt.Base
+		b, err = s.core.Origin()
+		base = &b
+	}
 	d.mu.Unlock()
-	if news {
+	if err != nil {
+		return err
+	}
+	if news && base == nil { // else what is not here is before the horizon
 		d.call(call{from: to})
 	}
-	if dark(req.Commits, t.count-min(t.count, uint64(len(missing))), len(missing)) {
+	if base == nil && dark(req.Commits, count-min(count, uint64(len(missing))), len(missing)) {
 		d.replica.reply(l, wire.Unclear)
 		return nil
 	}
@@ -327,6 +357,11 @@ func (d *Doc) send(ctx context.Context, l *line, to peer.ID, req wire.Request) e
 		return err
 	}
 	p := packer{doc: d, bundle: wire.NewBundleWriter(l)}
+	if base != nil {
+		if err := p.bundle.Base(*base); err != nil {
+			return err
+		}
+	}
 	if err := p.pack(ctx, t, missing); err != nil {
 		return err
 	}
@@ -363,12 +398,26 @@ func (p *packer) pack(ctx context.Context, t tip, ids []commit.ID) error {
 		if k == 0 {
 			continue
 		}
-		if err := p.section(ctx, m.heads, numbers[:k]); err != nil {
+		heads, err := p.here(ctx, m.heads)
+		if err != nil {
+			return err
+		}
+		if err := p.section(ctx, heads, numbers[:k]); err != nil {
 			return err
 		}
 		numbers = numbers[k:]
 	}
 	return nil
+}
+
+// here are the heads of a mark that are part of the document still.
+func (p *packer) here(ctx context.Context, heads []crdt.Head) ([]crdt.Head, error) {
+	s, err := p.doc.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer p.doc.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(heads), func(h crdt.Head) bool { return !s.core.Has(h.ID) }), nil
 }
 
 // section writes the commits with these numbers.

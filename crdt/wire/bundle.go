@@ -18,13 +18,15 @@ import (
 // window is how far back a bundle refers, in bytes: what a reader needs in memory.
 const window = 1 << 20
 
-// Section is a part of a bundle.
+// Section is a part of a bundle: commits, or a base, which others follow.
 type Section struct {
+	Base   *crdt.Base // or nil
 	Heads  []crdt.Head
 	Blocks []block.Block
 }
 
-// BundleWriter writes a bundle: each section's Heads, then its blocks one by one.
+// BundleWriter writes a bundle: a Base, if there is one; each section's Heads, then its blocks one
+// by one.
 type BundleWriter struct {
 	z    *zstd.Encoder
 	open bool // there is a section
@@ -38,6 +40,12 @@ func NewBundleWriter(w io.Writer) *BundleWriter {
 		panic(err) // the options are right
 	}
 	return &BundleWriter{z: z}
+}
+
+// Base is with what the bundle begins.
+func (w *BundleWriter) Base(b crdt.Base) error {
+	data := b.Encode()
+	return w.write(append(binary.AppendUvarint([]byte{2}, uint64(len(data))), data...))
 }
 
 // Heads begins a section.
@@ -105,6 +113,7 @@ type BundleReader struct {
 	source *source
 	z      *zstd.Decoder
 	r      *bufio.Reader
+	begun  bool // a section was read
 }
 
 // NewBundleReader reads a bundle from r. It must be closed.
@@ -125,6 +134,8 @@ func (r *BundleReader) Close() { r.z.Close() }
 func (r *BundleReader) Next() (Section, error) {
 	var s Section
 	tag, err := r.r.ReadByte()
+	begun := r.begun
+	r.begun = true
 	switch {
 	case err != nil:
 	case tag == 0:
@@ -133,6 +144,10 @@ func (r *BundleReader) Next() (Section, error) {
 		if err = r.heads(&s); err == nil {
 			err = r.blocks(&s)
 		}
+	case tag == 2 && !begun:
+		err = r.base(&s)
+	case tag == 2:
+		err = errors.New("a base after other sections")
 	default:
 		err = fmt.Errorf("section of kind %d: %w", tag, ErrVersion)
 	}
@@ -163,6 +178,27 @@ func (r *BundleReader) number(most int) (int, error) {
 	return int(n), err
 }
 
+func (r *BundleReader) base(s *Section) error {
+	n, err := r.number(BaseSizeMax)
+	if err != nil {
+		return err
+	}
+	data, err := r.bytes(n)
+	if err != nil {
+		return err
+	}
+	b, err := crdt.DecodeBase(data)
+	s.Base = &b
+	return err
+}
+
+// bytes reads n bytes into memory that grows with what arrives.
+func (r *BundleReader) bytes(n int) ([]byte, error) {
+	var buf bytes.Buffer
+	_, err := io.CopyN(&buf, r.r, int64(n))
+	return buf.Bytes(), err
+}
+
 func (r *BundleReader) heads(s *Section) error {
 	n, err := r.number(SectionHeadsMax)
 	if err != nil {
@@ -191,12 +227,11 @@ func (r *BundleReader) blocks(s *Section) error {
 		if size += n + BlockSize; size > SectionSizeMax {
 			return fmt.Errorf("section of more than %d bytes: %w", SectionSizeMax, ErrLimit)
 		}
-		// It grows with what arrives.
-		var buf bytes.Buffer
-		if _, err := io.CopyN(&buf, r.r, int64(n)); err != nil {
+		data, err := r.bytes(n)
+		if err != nil {
 			return err
 		}
-		b, err := commit.Block(buf.Bytes())
+		b, err := commit.Block(data)
 		if err != nil {
 			return err
 		}

@@ -5,7 +5,7 @@
 // unsigned varints, but in bundles of the shortest form:
 //
 //	announcement  version 1 (a byte), commits, heads, blocks
-//	commits       how many the sender has
+//	commits       how many the sender has that follow the horizon, or all if there is none
 //	heads         how many, up to HeadsMax; of each: ID (32 bytes), author (32), signature (64)
 //	blocks        how many, up to HeadsMax; of each: size, bytes; InlineMax bytes in all
 //
@@ -29,19 +29,21 @@
 // The topic is a hash of the document's name, and the proof one of the name and of both peers,
 // so who does not know the name learns nothing from a request. A bundle is one zstd frame:
 //
-//	bundle   sections, then 0 (a byte)
+//	bundle   a base or nothing, sections, then 0 (a byte)
+//	base     2 (a byte), size, up to BaseSizeMax, and bytes: see crdt.Base
 //	section  1 (a byte), heads, blocks
 //	heads    how many, up to SectionHeadsMax; of each: ID (32), signature (64)
 //	blocks   of each: size, which is not 0, and bytes; then 0
 //
 // The blocks of a section come parents before children, and with those before and those that
 // the asker named they are all that its heads follow. So each section can be applied by itself,
-// and memory is bounded by that of one.
+// and memory is bounded by that of one. Who does not have what is before a horizon any more sends
+// the document as of it, a base, to those who have not named it among their landmarks.
 //
 // It does not know whether a commit may be applied, nor whether a signature is right.
 //
 // Invariant: what is decoded is in proportion to the bytes that came, but for the blocks of a
-// bundle, which are bounded by SectionSizeMax, as bytes that were compressed can be much more.
+// bundle, which are bounded by SectionSizeMax, and a base, which is by BaseSizeMax, as bytes that were compressed can be much more.
 package wire
 
 import (
@@ -54,6 +56,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/p2pnode/p2pnode/block"
+	"github.com/p2pnode/p2pnode/crdt"
 	"github.com/p2pnode/p2pnode/crdt/commit"
 	"github.com/p2pnode/p2pnode/crdt/reconcile"
 )
@@ -74,6 +77,8 @@ const (
 	// SectionSizeMax is how much memory the blocks of a section take while they wait to be
 	// applied, in bytes: their own, and BlockSize for each.
 	SectionSizeMax = 48 << 20
+	// BaseSizeMax is how many bytes a base takes in a bundle.
+	BaseSizeMax = crdt.CertificateSize + crdt.BaseSizeMax
 	// BlockSize is what a block takes besides its bytes.
 	BlockSize = 512
 	// RequestSizeMax is the longest request in bytes.

@@ -226,6 +226,12 @@ func bundle(t testing.TB, list []wire.Section) []byte {
 	var buf bytes.Buffer
 	w := wire.NewBundleWriter(&buf)
 	for _, s := range list {
+		if s.Base != nil {
+			if err := w.Base(*s.Base); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
 		err := w.Heads(s.Heads)
 		for _, b := range s.Blocks {
 			err = errors.Join(err, w.Block(b))
@@ -238,6 +244,13 @@ func bundle(t testing.TB, list []wire.Section) []byte {
 		t.Fatal(err)
 	}
 	return buf.Bytes()
+}
+
+// based is sections that begin with a base.
+func based(t testing.TB) []wire.Section {
+	rng := rand.New(rand.NewPCG(1, 3))
+	base := crdt.Base{At: random32(rng), Author: random32(rng), Bytes: bytes.Repeat([]byte("base"), 1000)}
+	return append([]wire.Section{{Base: &base}}, sections(t)...)
 }
 
 func readBundle(r io.Reader) (list []wire.Section, err error) {
@@ -256,7 +269,14 @@ func readBundle(r io.Reader) (list []wire.Section, err error) {
 }
 
 func TestBundle(t *testing.T) {
-	want := sections(t)
+	if _, err := readBundle(bytes.NewReader(bundle(t, append(based(t)[:1], based(t)...)))); !errors.Is(err, wire.ErrMalformed) {
+		t.Errorf("a base in the middle: got %v", err)
+	}
+	large := crdt.Base{Bytes: make([]byte, crdt.BaseSizeMax+1)}
+	if _, err := readBundle(bytes.NewReader(bundle(t, []wire.Section{{Base: &large}}))); !errors.Is(err, wire.ErrLimit) {
+		t.Errorf("a large base: got %v", err)
+	}
+	want := based(t)
 	data := bundle(t, want)
 	got, err := readBundle(bytes.NewReader(data))
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -343,6 +363,7 @@ func FuzzDecodeRequest(f *testing.F) {
 // in proportion to what was compressed.
 func FuzzBundle(f *testing.F) {
 	f.Add(bundle(f, sections(f)))
+	f.Add(bundle(f, based(f)))
 	f.Add(bundle(f, nil))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var before, after runtime.MemStats
@@ -352,6 +373,9 @@ func FuzzBundle(f *testing.F) {
 		size := 0
 		for _, s := range list {
 			size += 256 * len(s.Heads)
+			if s.Base != nil {
+				size += len(s.Base.Bytes)
+			}
 			for _, b := range s.Blocks {
 				size += b.Size() + wire.BlockSize
 			}
