@@ -36,6 +36,12 @@ func (c *Client) ForgetDoc(ctx context.Context, doc string) error {
 	return c.call(ctx, http.MethodPost, "doc/forget", url.Values{"doc": {doc}}, nil, nil)
 }
 
+// CompactDoc forgets what is before the horizon of a document, and agrees to the next one, or names it,
+// where the node may.
+func (c *Client) CompactDoc(ctx context.Context, doc string) (Compaction, error) {
+	return post[Compaction](ctx, c, "doc/compact", url.Values{"doc": {doc}})
+}
+
 // DocPath is a place in a document: its name or ID, and keys as Pointer makes them.
 type DocPath struct{ Doc, Path string }
 

@@ -110,6 +110,7 @@ func New(n *node.Node, o Options) http.Handler {
 	events("POST /api/v1/doc/set", s.docSet)
 	events("POST /api/v1/doc/rm", s.docRemove)
 	events("POST /api/v1/doc/forget", s.docForget)
+	events("POST /api/v1/doc/compact", s.docCompact)
 	events("GET /api/v1/doc/watch", s.docWatch)
 	events("GET /api/v1/doc/log", s.docLog)
 	events("POST /api/v1/doc/share", s.docShare)

@@ -100,6 +100,7 @@ func classes() []class {
 		{CodeNotFound, "p2pnode pin ls lists what is pinned", false, is(node.ErrNotPinned)},
 		{CodeNotFound, "connect to a peer that has it: p2pnode peers connect MULTIADDR", true, is(block.ErrNotFound)},
 		{CodeNotFound, "p2pnode doc log lists the commits of a document that are here", false, is(crdt.ErrMissing)},
+		{CodeNotFound, "p2pnode doc compact has forgotten what is older", false, is(crdt.ErrBeforeHorizon)},
 		{CodeNotFound, "p2pnode doc ls lists the documents", false, is(replica.ErrUnknown)},
 		{CodeUnreachable, "start one with p2pnode daemon", true, is(node.ErrOffline, replica.ErrOffline)},
 		{CodeGeneral, "p2pnode peers connect reaches it; peers that speak bitswap alone take no offers", true, is(exchange.ErrNoSwarm)},

@@ -60,6 +60,14 @@ type Member struct {
 	Role   string `json:"role"`
 }
 
+// Compaction is how far the history of a document is forgotten on the node.
+type Compaction struct {
+	Horizon   string   `json:"horizon"`   // the commit before which nothing is kept; "" if all is
+	Forgotten int      `json:"forgotten"` // commits, now
+	Pending   string   `json:"pending"`   // the next horizon; "" if there is none
+	Awaited   []string `json:"awaited"`   // authors who must commit, or compact, before that can be forgotten
+}
+
 // Ticket is by what somebody takes part in a document.
 type Ticket struct {
 	Ticket string `json:"ticket"`

@@ -53,6 +53,31 @@ func (s *server) docForget(ctx context.Context, p *params, _ *stream) (any, erro
 	return nil, docs.Forget(ctx, p.text("doc"))
 }
 
+// docCompact forgets what is before the horizon of a document.
+func (s *server) docCompact(ctx context.Context, p *params, _ *stream) (any, error) {
+	d, err := s.doc(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	c, err := d.Compact(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answer := Compaction{Horizon: nameOf(c.Horizon), Forgotten: c.Forgotten, Pending: nameOf(c.Pending), Awaited: []string{}}
+	for _, a := range c.Awaited {
+		answer.Awaited = append(answer.Awaited, a.String())
+	}
+	return answer, nil
+}
+
+// nameOf is the CID of a commit, or "" for none.
+func nameOf(id commit.ID) string {
+	if id == (commit.ID{}) {
+		return ""
+	}
+	return id.Cid().String()
+}
+
 // docExport answers with a document and all its history as CARv1.
 func (s *server) docExport(ctx context.Context, p *params, w *dataWriter) error {
 	d, err := s.doc(ctx, p)

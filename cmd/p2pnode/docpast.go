@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -75,6 +77,24 @@ func docForgetCommand(a *app) *cobra.Command {
 		func(cmd *cobra.Command, b *backend, args []string) error {
 			return b.ForgetDoc(cmd.Context(), args[0])
 		})
+}
+
+func docCompactCommand(a *app) *cobra.Command {
+	cmd := a.docAt("compact NAME", "Forget the history of a document as far as all who write have agreed", cobra.ExactArgs(1),
+		func(cmd *cobra.Command, b *backend, args []string) error {
+			c, err := b.CompactDoc(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if n := len(c.Awaited); n > 0 {
+				a.note("%d more must edit the document, or compact it: %s", n, strings.Join(c.Awaited, " "))
+			}
+			return a.result(c, func() error { return a.println(strconv.Itoa(c.Forgotten), cmp.Or(c.Horizon, "-")) })
+		})
+	cmd.Long = "Forget the history of a document before its horizon, on this node. Who created it names the horizon by this, and\n" +
+		"whoever may write agrees to it, as by any edit: so when all of them have run it, the history can be forgotten everywhere.\n" +
+		"Prints how many commits were forgotten, and the one before which nothing is kept."
+	return cmd
 }
 
 func docImportCommand(a *app) *cobra.Command {
