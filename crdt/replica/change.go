@@ -162,11 +162,12 @@ func (d *Doc) step(c *change) error {
 	}
 	d.mu.Lock()
 	c.group, s.group = s.group, nil
-	err = c.apply(s.core, d.replica.o.Key)
+	err = c.apply(s, d.replica.o.Key)
 	all := c.all()
 	if err == nil && c.compact {
 		err = c.forget(s)
 	}
+	clear(s.shelf.fresh)
 	if err == nil && (c.base != nil || s.saved.long(s.tip.size+sizeOf(all))) {
 		c.snapshot, err = s.core.Snapshot() // before others make edits
 	}
@@ -215,22 +216,29 @@ type change struct {
 	snapshot []byte
 }
 
+// keep notes a commit that was made here.
+func (c *change) keep(s *state, b block.Block) {
+	c.own = append(c.own, b)
+	s.shelf.keep(b)
+}
+
 // apply makes the change in memory.
-func (c *change) apply(core *crdt.Doc, key ed25519.PrivateKey) (err error) {
-	now := uint64(time.Now().UnixMilli())
+func (c *change) apply(s *state, key ed25519.PrivateKey) (err error) {
+	core, now := s.core, uint64(time.Now().UnixMilli())
 	c.merge = c.merge || c.compact && core.Role(commit.AuthorOf(key)) >= commit.Write
 	if c.group != nil {
 		b, head, err := core.Seal(key, now)
 		if err != nil {
 			return err
 		}
-		c.own = append(c.own, b)
+		c.keep(s, b)
 		c.group.id = head.ID
 	}
 	if len(c.blocks)+len(c.signed) > 0 {
 		if c.report, err = core.Apply(c.blocks, c.signed); err != nil {
 			return err
 		}
+		s.shelf.keep(c.report.Applied...)
 	}
 	for c.merge {
 		b, _, err := core.Merge(key, now)
@@ -240,7 +248,7 @@ func (c *change) apply(core *crdt.Doc, key ed25519.PrivateKey) (err error) {
 		if b.Size() == 0 {
 			break
 		}
-		c.own = append(c.own, b)
+		c.keep(s, b)
 	}
 	if c.inverse != nil {
 		if c.refused = c.inverse(core); c.refused == nil {
@@ -248,11 +256,12 @@ func (c *change) apply(core *crdt.Doc, key ed25519.PrivateKey) (err error) {
 			if err != nil {
 				return err
 			}
-			c.own, c.id = append(c.own, b), head.ID
+			c.keep(s, b)
+			c.id = head.ID
 		}
 	}
 	if c.compact {
-		if err := c.retire(core, key, now); err != nil {
+		if err := c.retire(s, key, now); err != nil {
 			return err
 		}
 	}

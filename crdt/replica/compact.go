@@ -83,19 +83,22 @@ func (d *Doc) compact(ctx context.Context) (c Compaction, err error) {
 }
 
 // retire makes the commits by which a horizon comes into effect, or is named.
-func (c *change) retire(core *crdt.Doc, key ed25519.PrivateKey, now uint64) error {
+func (c *change) retire(s *state, key ed25519.PrivateKey, now uint64) error {
+	core := s.core
 	b, _, err := core.Agree(key, now)
 	if err != nil {
 		return err
 	}
 	if b.Size() > 0 {
-		c.own = append(c.own, b)
+		c.keep(s, b)
 	}
 	if _, _, pending := core.Pending(); pending || core.Recent() < horizonMin {
 		return nil
 	}
 	blocks, _, err := core.Retire(key, now)
-	c.own = append(c.own, blocks...)
+	for _, b := range blocks {
+		c.keep(s, b)
+	}
 	if errors.Is(err, crdt.ErrRole) {
 		return nil // it is for others to do
 	}
@@ -104,8 +107,6 @@ func (c *change) retire(core *crdt.Doc, key ed25519.PrivateKey, now uint64) erro
 
 // forget makes the document in memory begin with the horizon, if it does not yet.
 func (c *change) forget(s *state) error {
-	s.shelf.fresh = blocksOf(c.all())
-	defer func() { s.shelf.fresh = nil }()
 	before, _ := s.core.Origin() // or there is none
 	gone, err := s.core.Compact()
 	if err != nil || !s.core.Compacted() {
@@ -188,7 +189,7 @@ func (d *Doc) begin(ctx context.Context, from peer.ID, base crdt.Base) (*beginni
 	if err != nil || has {
 		return nil, err
 	}
-	b := &beginning{doc: d, from: from, base: base, shelf: &shelf{d.replica.store, make(map[commit.ID]block.Block)}}
+	b := &beginning{doc: d, from: from, base: base, shelf: newShelf(d.replica.store)}
 	if b.core, err = crdt.Begin(d.id, base, d.replica.author, b.shelf); err != nil {
 		d.replica.o.Judge.Report(from, FaultInvalid)
 	}
@@ -198,9 +199,8 @@ func (d *Doc) begin(ctx context.Context, from peer.ID, base crdt.Base) (*beginni
 // take takes commits that follow the base. Once it is proven the document begins with it, and take
 // returns how many commits follow it so far.
 func (b *beginning) take(ctx context.Context, s wire.Section) (n int, err error) {
+	b.shelf.keep(s.Blocks...)
 	for _, c := range s.Blocks {
-		id, _ := commit.IDOf(c.Cid())
-		b.shelf.fresh[id] = c
 		b.size += c.Size() + wire.BlockSize
 	}
 	judge := b.doc.replica.o.Judge

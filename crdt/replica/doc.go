@@ -193,7 +193,7 @@ func (d *Doc) open(ctx context.Context) (*state, error) {
 
 // replay computes the state from the log, which begins with a base if it was cut.
 func (d *Doc) replay(ctx context.Context, t tip) (*state, error) {
-	s := &state{shelf: &shelf{store: d.replica.store}, tip: t}
+	s := &state{shelf: newShelf(d.replica.store), tip: t}
 	s.core = crdt.New(d.id, d.replica.author, s.shelf)
 	if t.parts > 0 {
 		base, err := d.replica.store.base(ctx, d.id, t)
@@ -218,6 +218,17 @@ func (d *Doc) replay(ctx context.Context, t tip) (*state, error) {
 type shelf struct {
 	store
 	fresh map[commit.ID]block.Block // those that are not on disk yet
+}
+
+func newShelf(s store) *shelf { return &shelf{s, make(map[commit.ID]block.Block)} }
+
+// keep notes commits that are not on disk.
+func (s *shelf) keep(blocks ...block.Block) {
+	for _, b := range blocks {
+		if id, ok := commit.IDOf(b.Cid()); ok {
+			s.fresh[id] = b
+		}
+	}
 }
 
 func (s *shelf) Block(id commit.ID) (block.Block, error) {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"iter"
 
-	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/crdt"
 	"github.com/p2pnode/p2pnode/crdt/archive"
 	"github.com/p2pnode/p2pnode/crdt/commit"
@@ -102,7 +101,7 @@ func (d *Doc) Export(ctx context.Context, w io.Writer) error {
 	if core.Len() == 0 {
 		return fmt.Errorf("export %s: %w", d.id, ErrEmpty)
 	}
-	return archive.Write(w, core, &shelf{store: d.replica.store})
+	return archive.Write(w, core, newShelf(d.replica.store))
 }
 
 // Import keeps what Export has written. All of it is checked, and of an archive that is not whole
@@ -123,7 +122,8 @@ func (r *Replica) Import(ctx context.Context, in io.Reader, name string) (*Doc, 
 	if d != nil && name != "" && name != d.name {
 		return nil, fmt.Errorf("import %s as %q: it is here as %q: %w", a.Doc, name, d.name, ErrName)
 	}
-	shelf := &shelf{r.store, blocksOf(a.Blocks)}
+	shelf := newShelf(r.store)
+	shelf.keep(a.Blocks...)
 	core, err := a.Open(r.author, shelf)
 	if err != nil {
 		return nil, err
@@ -165,17 +165,6 @@ func (r *Replica) importBase(ctx context.Context, d *Doc, name string, b *beginn
 	}
 	d.tell()
 	return d, nil
-}
-
-// blocksOf finds blocks of commits by their IDs.
-func blocksOf(list []block.Block) map[commit.ID]block.Block {
-	m := make(map[commit.ID]block.Block, len(list))
-	for _, b := range list {
-		if id, ok := commit.IDOf(b.Cid()); ok {
-			m[id] = b
-		}
-	}
-	return m
 }
 
 // add adds an archive that is known to be whole and authentic to what is here.

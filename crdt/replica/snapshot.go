@@ -63,7 +63,7 @@ func (d *Doc) restore(ctx context.Context, t tip) (*state, error) {
 	if of.count > t.count {
 		return nil, fmt.Errorf("snapshot of %d commits, %d are there: %w", of.count, t.count, ErrDamaged)
 	}
-	shelf := &shelf{store: store}
+	shelf := newShelf(store)
 	core, err := crdt.Restore(data, of.heads, d.replica.author, shelf)
 	if err != nil {
 		return nil, err

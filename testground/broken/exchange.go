@@ -63,7 +63,7 @@ func wantBugs() []Bug {
 		}),
 		mixed(Bug{
 			Name: "dial-never-forgotten", Doc: "a provider that could not be dialled once is taken to be still being dialled",
-			Seed: 4, Tries: 4,
+			Seed: 4, Tries: 30,
 			Edits: []Edit{{
 				"exchange/swap/search.go",
 				"\tdelete(m.dials, e.Peer)\n\tfor",

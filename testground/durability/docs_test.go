@@ -17,7 +17,8 @@ import (
 	"github.com/p2pnode/p2pnode/testground/process"
 )
 
-// The program that is killed is this test's own: with these variables it edits a document.
+// The program that is killed is this test's own: with these variables it edits a document, alone if it
+// has no partner.
 const (
 	docRepo    = "DURABILITY_DOC_REPO"
 	docTicket  = "DURABILITY_DOC_TICKET"
@@ -342,16 +343,18 @@ func editDoc(repo string) error {
 	fmt.Println("begun")
 	failed := make(chan error)
 	for range writers {
-		go func() {
-			for {
-				id, err := increment(ctx, d)
-				if err != nil {
-					failed <- err
-					return
-				}
-				fmt.Println(docAcked + id.String())
-			}
-		}()
+		go func() { failed <- increments(ctx, d) }()
 	}
 	return <-failed
+}
+
+// increments edits a document, and tells what was acknowledged.
+func increments(ctx context.Context, d *replica.Doc) error {
+	for {
+		id, err := increment(ctx, d)
+		if err != nil {
+			return err
+		}
+		fmt.Println(docAcked + id.String())
+	}
 }

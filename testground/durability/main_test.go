@@ -29,7 +29,10 @@ var (
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
-	if repo := os.Getenv(docRepo); repo != "" {
+	if repo := os.Getenv(docRepo); repo != "" && os.Getenv(docPartner) == "" {
+		fmt.Fprintln(os.Stderr, compactDoc(repo))
+		return 1
+	} else if repo != "" {
 		fmt.Fprintln(os.Stderr, editDoc(repo))
 		return 1
 	}
