@@ -46,20 +46,20 @@ func (c *Client) List(ctx context.Context, r Ref) iter.Seq2[Item, error] {
 
 // Pin fetches everything below r and keeps it.
 func (c *Client) Pin(ctx context.Context, r Ref, name string, progress func(Progress)) (Pin, error) {
+	return c.pin(ctx, "add", r, "name", name, progress)
+}
+
+func (c *Client) pin(ctx context.Context, verb string, r Ref, key, value string, progress func(Progress)) (Pin, error) {
 	q := r.query()
-	q.Set("name", name)
+	q.Set(key, value)
 	var p Pin
-	err := c.call(ctx, http.MethodPost, "pin/add", q, on(kindProgress, progress), &p)
+	err := c.call(ctx, http.MethodPost, "pin/"+verb, q, on(kindProgress, progress), &p)
 	return p, err
 }
 
 // UpdatePin is Pin in the place of a pin that there is, with its name.
 func (c *Client) UpdatePin(ctx context.Context, old string, r Ref, progress func(Progress)) (Pin, error) {
-	q := r.query()
-	q.Set("old", old)
-	var p Pin
-	err := c.call(ctx, http.MethodPost, "pin/update", q, on(kindProgress, progress), &p)
-	return p, err
+	return c.pin(ctx, "update", r, "old", old, progress)
 }
 
 // Unpin lets go of a pinned root.

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"strconv"
 
 	"github.com/spf13/cobra"
+
+	"github.com/p2pnode/p2pnode/control"
 )
 
 func offerCommand(a *app) *cobra.Command {
@@ -12,22 +15,9 @@ func offerCommand(a *app) *cobra.Command {
 		Short: "Tell connected peers, by their IDs, of content that they may fetch",
 		Args:  cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.daemon(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			err = a.each(cmd.Context(), args[1:], func(peer string) error {
-				err := c.Offer(cmd.Context(), args[0], peer)
-				if err == nil {
-					a.note("offered to %s", display(peer))
-				}
-				return err
+			return a.order(cmd.Context(), args[1:], "offered to %s", func(c *control.Client, ctx context.Context, peer string) error {
+				return c.Offer(ctx, args[0], peer)
 			})
-			if err != nil {
-				return err
-			}
-			return a.end()
 		},
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -50,24 +51,29 @@ func peersConnectCommand(a *app) *cobra.Command {
 		Short: "Connect to peers by their addresses, as p2pnode id prints them",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.daemon(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			err = a.each(cmd.Context(), args, func(addr string) error {
-				err := c.Connect(cmd.Context(), addr)
-				if err == nil {
-					a.note("connected to %s", display(addr))
-				}
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			return a.end()
+			return a.order(cmd.Context(), args, "connected to %s", (*control.Client).Connect)
 		},
 	}
+}
+
+// order has the daemon do something with each argument, and notes which are done.
+func (a *app) order(ctx context.Context, args []string, note string, do func(c *control.Client, ctx context.Context, arg string) error) error {
+	c, err := a.daemon(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	err = a.each(ctx, args, func(arg string) error {
+		err := do(c, ctx, arg)
+		if err == nil {
+			a.note(note, display(arg))
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return a.end()
 }
 
 func findCommand(a *app) *cobra.Command {
@@ -108,22 +114,7 @@ func provideCommand(a *app) *cobra.Command {
 		Short: "Tell the network that this node has something",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.daemon(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			err = a.each(cmd.Context(), args, func(ref string) error {
-				err := c.Provide(cmd.Context(), ref)
-				if err == nil {
-					a.note("the network is being told of %s", display(ref))
-				}
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			return a.end()
+			return a.order(cmd.Context(), args, "the network is being told of %s", (*control.Client).Provide)
 		},
 	}
 }
