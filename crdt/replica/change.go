@@ -300,12 +300,17 @@ func (d *Doc) done(ctx context.Context, s *state, t tip, c *change) {
 	if c.group != nil {
 		close(c.group.done)
 	}
+	d.show(deltas)
+	d.mu.Unlock()
+}
+
+// show tells who watches, and who waits for commits. mu is held.
+func (d *Doc) show(deltas []Delta) {
 	for w := range d.watchers {
 		w.put(deltas)
 	}
 	close(d.changed)
 	d.changed = make(chan struct{})
-	d.mu.Unlock()
 }
 
 // say has own commits announced. mu is held.
