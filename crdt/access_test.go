@@ -158,6 +158,22 @@ func TestVouchedByInvalid(t *testing.T) {
 	want(t, r[0], `{"k":"good","k2":2}`)
 }
 
+// It waits again, and so does what follows it and waited already, until a signature comes.
+func TestVouchedByInvalidBeforeOthers(t *testing.T) {
+	r := group(t, 2)
+	first := r[1].edit(func(tx *crdt.Tx) { tx.Set("k", "first") })
+	second := r[1].edit(func(tx *crdt.Tx) { tx.Set("k", "second") })
+	bad, head := forge(t, r[0].ID(), key(2), commit.Commit{Gen: 7, Parents: []commit.Parent{{ID: first.ID}}})
+	r[0].receive([]block.Block{r[1].blocks[first.ID], r[1].blocks[second.ID]})
+	if report := r[0].receive([]block.Block{bad}, head); len(report.Applied) != 0 || len(report.Rejected) != 1 {
+		t.Fatalf("got %+v", report)
+	}
+	if report := r[0].receive(nil, second); len(report.Applied) != 2 {
+		t.Errorf("%d commits are applied of those that are signed now", len(report.Applied))
+	}
+	want(t, r[0], `{"k":"second"}`)
+}
+
 // An author who has two histories is told of, and does no harm.
 func TestFork(t *testing.T) {
 	r := group(t, 2)

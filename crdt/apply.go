@@ -291,7 +291,7 @@ func (a *applying) sort(outside, unproven map[commit.ID]bool) {
 			a.report.Rejected = append(a.report.Rejected, Rejection{w.id, fmt.Errorf("commit %s: %w", w.id, ErrBeforeHorizon)})
 			delete(outside, w.id)
 		case unproven[w.id]:
-			a.doc.waiting.add(w)
+			a.doc.waiting.undo(w)
 		default:
 			a.report.Applied = append(a.report.Applied, w.block)
 		}

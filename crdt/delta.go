@@ -168,7 +168,9 @@ func (d *Doc) noteNone(o *object) {
 		}
 		if s, ok := o.content.(*set); ok {
 			for e := range s.elements {
-				n.elements[e] = n.elements[e] // false if it was not noted
+				if !n.elements[e] {
+					n.elements[e] = false // it was not noted, or is noted as this
+				}
 			}
 		}
 	}

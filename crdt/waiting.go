@@ -64,6 +64,21 @@ func (q *waiting) add(w *waiter) {
 	if _, ok := q.commits[w.id]; ok {
 		return
 	}
+	if q.put(w); w.complete() {
+		q.completed(w)
+	}
+}
+
+// undo makes a commit wait again that was applied a moment ago. To those that wait for it, it has
+// arrived already.
+func (q *waiting) undo(w *waiter) {
+	if q.put(w); w.complete() && w.signature != nil {
+		q.ready = append(q.ready, w)
+	}
+}
+
+// put notes a commit, and what it lacks.
+func (q *waiting) put(w *waiter) {
 	q.commits[w.id] = w
 	q.peak = max(q.peak, len(q.commits))
 	q.order = append(q.order, w)
@@ -78,9 +93,6 @@ func (q *waiting) add(w *waiter) {
 		} else if parent != nil && !parent.complete() {
 			w.lacks++
 		}
-	}
-	if w.complete() {
-		q.completed(w)
 	}
 }
 
