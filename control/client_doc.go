@@ -20,6 +20,12 @@ func (c *Client) CreateDoc(ctx context.Context, name string) (Doc, error) {
 	return post[Doc](ctx, c, "doc/create", url.Values{"name": {name}})
 }
 
+// ForkDoc makes a document that begins with what another one holds, or held as of the version of these
+// commits.
+func (c *Client) ForkDoc(ctx context.Context, doc, name string, heads ...string) (Doc, error) {
+	return post[Doc](ctx, c, "doc/fork", url.Values{"doc": {doc}, "name": {name}, "head": heads})
+}
+
 // OpenDoc takes part in a document that is given by a ticket or ID; of a ticket under a name,
 // or "". It waits until the beginning of the document has come, for up to a time if that is
 // not 0.

@@ -104,6 +104,7 @@ func New(n *node.Node, o Options) http.Handler {
 	events("GET /api/v1/progress", s.progress)
 	events("GET /api/v1/doc/ls", s.docList)
 	events("POST /api/v1/doc/create", s.docCreate)
+	events("POST /api/v1/doc/fork", s.docFork)
 	events("POST /api/v1/doc/open", s.docOpen)
 	events("GET /api/v1/doc/get", s.docGet)
 	events("GET /api/v1/doc/at", s.docAt)

@@ -20,15 +20,15 @@ func (p *params) heads() (ids []commit.ID) {
 		}
 		ids = append(ids, id)
 	}
-	if len(ids) == 0 {
-		p.fail("head", errors.New("missing"))
-	}
 	return ids
 }
 
 // docAt answers with what was somewhere in a document as of a version.
 func (s *server) docAt(ctx context.Context, p *params, _ *stream) (any, error) {
 	path, heads := p.keys(), p.heads()
+	if len(heads) == 0 {
+		p.fail("head", errors.New("missing"))
+	}
 	d, err := s.doc(ctx, p)
 	if err != nil {
 		return nil, err
@@ -42,6 +42,20 @@ func (s *server) docAt(ctx context.Context, p *params, _ *stream) (any, error) {
 		return nil, &Error{Code: CodeNotFound, Message: fmt.Sprintf("nothing was at %s", Pointer(path))}
 	}
 	return Value{v}, nil
+}
+
+// docFork makes a copy of a document, as of a version if one is given.
+func (s *server) docFork(ctx context.Context, p *params, _ *stream) (any, error) {
+	heads, name := p.heads(), p.text("name")
+	d, err := s.doc(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	fork, err := d.Fork(ctx, name, heads...)
+	if err != nil {
+		return nil, err
+	}
+	return docOf(ctx, fork)
 }
 
 // docForget removes a document from this node.

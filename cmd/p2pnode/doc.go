@@ -16,7 +16,7 @@ func docCommand(a *app) *cobra.Command {
 	return group("doc", "Documents that many people edit, and that merge",
 		docCreateCommand(a), docOpenCommand(a), docLsCommand(a), docGetCommand(a), docAtCommand(a), docSetCommand(a), docRmCommand(a), docEditCommand(a),
 		docWatchCommand(a), docLogCommand(a), docShareCommand(a), docWritersCommand(a),
-		docExportCommand(a), docImportCommand(a), docForgetCommand(a), docCompactCommand(a))
+		docExportCommand(a), docImportCommand(a), docForgetCommand(a), docCompactCommand(a), docForkCommand(a))
 }
 
 // docAt makes a command about one document, whose first argument is its name or ID.

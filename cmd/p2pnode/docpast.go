@@ -29,6 +29,17 @@ func docAtCommand(a *app) *cobra.Command {
 		})
 }
 
+func docForkCommand(a *app) *cobra.Command {
+	return a.docAt("fork NAME NEW [HEAD…]", "Make a document that begins with what another holds, or held as of a version, and print its ID", cobra.MinimumNArgs(2),
+		func(cmd *cobra.Command, b *backend, args []string) error {
+			d, err := b.ForkDoc(cmd.Context(), args[0], args[1], args[2:]...)
+			if err != nil {
+				return err
+			}
+			return a.result(d, func() error { return a.println(d.ID) })
+		})
+}
+
 func docExportCommand(a *app) *cobra.Command {
 	return a.docAt("export NAME FILE", "Write a document with all its history to a file (CAR); - is standard output", cobra.ExactArgs(2),
 		func(cmd *cobra.Command, b *backend, args []string) error {

@@ -67,6 +67,37 @@ func (d *Doc) Diff(ctx context.Context, since ...commit.ID) ([]crdt.Delta, error
 	return core.Diff(since...)
 }
 
+// Fork makes another document, known here by a name, "" for none, which begins with what this one holds,
+// or held as of a version if its newest commits are given: see crdt.Doc.Fork. The history stays behind.
+// The author who edits here manages it; nobody else has a role in it.
+func (d *Doc) Fork(ctx context.Context, name string, heads ...commit.ID) (*Doc, error) {
+	core, err := d.copy(ctx)
+	if err == nil && len(heads) > 0 {
+		core, err = core.At(heads...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r := d.replica
+	blocks, head, err := core.Fork(r.o.Key, genesis(nil))
+	if err != nil {
+		return nil, err
+	}
+	id, _ := commit.IDOf(blocks[0].Cid())
+	return r.keep(ctx, id, name, blocks, []crdt.Head{head})
+}
+
+// From tells of which document this is a copy, and of which of its heads: see Fork. ok is false if it is
+// none.
+func (d *Doc) From(ctx context.Context) (id commit.ID, heads []commit.ID, ok bool, err error) {
+	s, err := d.lock(ctx)
+	if err != nil {
+		return id, nil, false, err
+	}
+	defer d.mu.Unlock()
+	return s.core.From()
+}
+
 // Undo undoes the last commit of this node that is not undone yet: see crdt.Doc.Undo. It returns
 // the commit that does so, once that is on disk. The document is locked for as long as applying
 // all its commits takes. If there is nothing to undo, the error is crdt.ErrMissing.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/p2pnode/p2pnode/crdt"
@@ -99,6 +100,55 @@ func ExampleReplica_Import() {
 	}
 	fmt.Println(theirs.View(ctx))
 	// Output: map[title:hi] <nil>
+}
+
+// A copy is a document of its own, which begins with what there was, for its author alone.
+func TestFork(t *testing.T) {
+	inLab(t, func(l *lab) {
+		store := memory()
+		a := l.person(1, replica.Options{Store: store})
+		d := a.create("notes", writer(2))
+		before := edit(t, d, set("k", 1))
+		edit(t, d, set("k", 2))
+		now, err := d.Fork(l.ctx, "now")
+		if err != nil {
+			t.Fatal(err)
+		}
+		then, err := d.Fork(l.ctx, "then", before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		edit(t, now, set("k", 3))
+		check := func(d *replica.Doc, k int64) {
+			t.Helper()
+			if v := view(t, d); !reflect.DeepEqual(v, map[string]any{"k": k}) {
+				t.Errorf("it is %v, and not %d", v, k)
+			}
+		}
+		for range 2 {
+			check(d, 2)
+			check(now, 3)
+			check(then, 1)
+			from, of, ok, err := then.From(l.ctx)
+			if err != nil || !ok || from != d.ID() || !slices.Equal(of, []commit.ID{before}) {
+				t.Errorf("it is from %v, %v, %v, %v", from, of, ok, err)
+			}
+			if role, err := then.Role(l.ctx, authorOf(2)); err != nil || role != commit.None {
+				t.Errorf("a role was copied: %v, %v", role, err)
+			}
+			a = l.reopen(a, 1)
+			d, now, then = a.open("notes"), a.open("now"), a.open("then")
+		}
+		if _, err := d.Fork(l.ctx, "now"); !errors.Is(err, replica.ErrName) {
+			t.Errorf("a name that is taken: %v", err)
+		}
+		if _, err := d.Fork(l.ctx, "other", commit.ID{1}); !errors.Is(err, crdt.ErrMissing) {
+			t.Errorf("an unknown version: %v", err)
+		}
+		if _, _, ok, err := d.From(l.ctx); ok || err != nil {
+			t.Errorf("it is no copy: %v, %v", ok, err)
+		}
+	})
 }
 
 func TestUndoNothing(t *testing.T) {

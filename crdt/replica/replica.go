@@ -252,16 +252,21 @@ type Member struct {
 // Create makes a document, which is known here by a name; "" for none. Members have roles in
 // it from the start, and the author who edits here manages it.
 func (r *Replica) Create(ctx context.Context, name string, members ...Member) (*Doc, error) {
+	b, head, err := crdt.Create(r.o.Key, genesis(members))
+	if err != nil {
+		return nil, err
+	}
+	return r.keep(ctx, head.ID, name, []block.Block{b}, []crdt.Head{head})
+}
+
+// genesis is how a document begins now.
+func genesis(members []Member) crdt.Genesis {
 	g := crdt.Genesis{Wall: uint64(time.Now().UnixMilli()), Members: make(map[commit.Author]commit.Role)}
 	rand.Read(g.Nonce[:]) // it never fails
 	for _, m := range members {
 		g.Members[m.Author] = m.Role
 	}
-	b, head, err := crdt.Create(r.o.Key, g)
-	if err != nil {
-		return nil, err
-	}
-	return r.keep(ctx, head.ID, name, []block.Block{b}, []crdt.Head{head})
+	return g
 }
 
 // keep notes a document on disk, then in memory.
