@@ -1,17 +1,14 @@
 package control
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/p2pnode/p2pnode/crdt"
 	"github.com/p2pnode/p2pnode/crdt/commit"
@@ -285,38 +282,6 @@ func (s *server) docRemove(ctx context.Context, p *params, _ *stream) (any, erro
 		}
 	})
 }
-
-// docText makes a text be what the body says, by changing what differs.
-func (s *server) docText(ctx context.Context, p *params, r *http.Request, _ *stream) (any, error) {
-	var body bytes.Buffer
-	if _, err := body.ReadFrom(http.MaxBytesReader(nil, r.Body, textBytesMax)); err != nil {
-		return nil, &Error{Code: CodeUsage, Message: fmt.Sprintf("read text: %v", err), cause: err}
-	}
-	if !utf8.Valid(body.Bytes()) {
-		return nil, &Error{Code: CodeUsage, Message: "read text: it is not UTF-8"}
-	}
-	return s.docEdit(ctx, p, func(d *replica.Doc, path []string) func(*crdt.Tx) error {
-		return func(tx *crdt.Tx) error {
-			m, k := at(tx, path)
-			t := m.Text(k)
-			have, want := []rune(t.Before()), []rune(body.String())
-			first := 0
-			for first < len(have) && first < len(want) && have[first] == want[first] {
-				first++
-			}
-			last := 0
-			for last < len(have)-first && last < len(want)-first && have[len(have)-1-last] == want[len(want)-1-last] {
-				last++
-			}
-			t.Delete(first, len(have)-first-last)
-			t.Insert(first, string(want[first:len(want)-last]))
-			return nil
-		}
-	})
-}
-
-// textBytesMax is the longest text in bytes that is put at once: what a commit takes.
-const textBytesMax = commit.SizeMax
 
 func (s *server) docWatch(ctx context.Context, p *params, out *stream) (any, error) {
 	d, err := s.doc(ctx, p)
