@@ -125,7 +125,7 @@ func run(t *testing.T, root string, files map[string][]byte) (string, error) {
 	if err := os.WriteFile(path, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-timeout", "10m", "-overlay", path, "-run", "^TestSchedules$", "./crdt/crdttest", "-converge.schedules", "3000")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-timeout", "10m", "-overlay", path, "-run", "^TestSchedules$", "./crdt/crdttest", "-converge.schedules", "20000")
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
 	return string(out), err

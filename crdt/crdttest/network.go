@@ -297,7 +297,7 @@ func (n *network) restart(r *replica) error {
 	blocks, compacted := r.applied, r.doc.Compacted()
 	var base crdt.Base
 	if compacted {
-		if base, err = r.doc.Base(); err != nil {
+		if base, err = r.doc.Origin(); err != nil {
 			return err
 		}
 	}
@@ -397,7 +397,7 @@ func (n *network) heal() error {
 		}
 		base := ""
 		if r.doc.Compacted() {
-			b, err := r.doc.Base()
+			b, err := r.doc.Origin()
 			if err != nil {
 				return err
 			}
