@@ -37,7 +37,7 @@ var arrows = map[string][]string{
 	"exchange/skeleton":        {},
 	"exchange/swarm":           {"block", "exchange/alarm", "exchange/flow", "exchange/frame"},
 	"crdt/causal":              {},
-	"crdt/commit":              {"block"},
+	"crdt/commit":              {"block", "crdt/pack"},
 	"crdt/rope":                {},
 	"crdt/pack":                {},
 	"crdt/sequence":            {"crdt/causal", "crdt/pack"},

@@ -1,10 +1,12 @@
 package commit
 
 import (
-	"encoding/binary"
+	"cmp"
 	"fmt"
 	"iter"
 	"unicode/utf8"
+
+	"github.com/p2pnode/p2pnode/crdt/pack"
 )
 
 // Limits on operations.
@@ -102,7 +104,7 @@ type Ops struct {
 func (o *Ops) All() iter.Seq[Op] {
 	return func(yield func(Op) bool) {
 		r := o.reader()
-		for len(r.rest) > 0 {
+		for r.Len() > 0 {
 			if !yield(r.op()) {
 				return
 			}
@@ -124,49 +126,46 @@ func (o *Ops) Edits() bool {
 // objects of a kind that has such operations, is not for the bytes to say.
 func ParseOps(data []byte) (*Ops, error) {
 	o := new(Ops)
-	r := &reader{parser: parser{rest: data}}
+	r := pack.NewReader(data)
 	depth := make([]int, 0, 8)
 	seen := make(map[Object]bool)
-	n := r.upTo(ObjectsMax)
-	for i := 0; i < n && r.err == nil; i++ {
-		obj := Object{Parent: r.upTo(i) - 1, Kind: Kind(r.upTo(int(kinds) - 1))}
-		obj.Key = string(r.take(r.upTo(KeyMax)))
+	n := r.UpTo(ObjectsMax)
+	for i := 0; i < n && r.Err() == nil; i++ {
+		obj := Object{Parent: r.UpTo(i) - 1, Kind: Kind(r.UpTo(int(kinds) - 1))}
+		obj.Key = string(r.Bytes(r.UpTo(KeyMax)))
 		d := 1
 		if obj.Parent >= 0 {
 			d = depth[obj.Parent] + 1
 			if o.Objects[obj.Parent].Kind != Map {
-				r.fail("a child of kind %d", o.Objects[obj.Parent].Kind)
+				r.Fail("a child of kind %d", o.Objects[obj.Parent].Kind)
 			}
 		}
 		if obj.Kind == 0 || d > DepthMax || !utf8.ValidString(obj.Key) || seen[obj] {
-			r.fail("object %d of kind %d at depth %d", i, obj.Kind, d)
+			r.Fail("object %d of kind %d at depth %d", i, obj.Kind, d)
 		}
 		seen[obj] = true
 		o.Objects, depth = append(o.Objects, obj), append(depth, d)
 	}
-	o.body = r.rest
+	o.body = r.Bytes(r.Len())
 	check := o.reader()
-	for r.err == nil && check.err == nil && len(check.rest) > 0 {
-		if op := check.op(); check.err == nil && op.Object < 0 {
+	for check.Len() > 0 {
+		if op := check.op(); check.Err() == nil && op.Object < 0 {
 			o.Document = append(o.Document, op)
 		}
 	}
-	if r.err == nil {
-		r.err = check.err
-	}
-	if r.err != nil {
-		return nil, fmt.Errorf("parse operations: %w", r.err)
+	if err := cmp.Or(r.Err(), check.Err()); err != nil {
+		return nil, fmt.Errorf("parse operations: %w: %w", ErrMalformed, err)
 	}
 	return o, nil
 }
 
 func (o *Ops) reader() *reader {
-	return &reader{parser: parser{rest: o.body}, objects: o.Objects, cursors: make([]int, len(o.Objects))}
+	return &reader{Reader: pack.NewReader(o.body), objects: o.Objects, cursors: make([]int, len(o.Objects))}
 }
 
 // reader takes operations apart.
 type reader struct {
-	parser
+	*pack.Reader
 	objects []Object
 	cursors []int // where the last operation in each object has ended
 }
@@ -174,61 +173,25 @@ type reader struct {
 // numberMax is the largest position or count.
 const numberMax = 1 << 40
 
-func (r *reader) varint() uint64 {
-	n, size := binary.Uvarint(r.rest)
-	if size <= 0 || size > 1 && r.rest[size-1] == 0 {
-		r.fail("number")
-		return 0
-	}
-	r.rest = r.rest[size:]
-	return n
-}
-
-func (r *reader) upTo(most int) int {
-	n := r.varint()
-	if n > uint64(most) {
-		r.fail("%d, over %d", n, most)
-		return 0
-	}
-	return int(n)
-}
-
-func (r *reader) signed() int64 {
-	n := r.varint()
-	return int64(n>>1) ^ -int64(n&1)
-}
-
-func (r *reader) take(n int) []byte {
-	if n > len(r.rest) {
-		r.fail("%d bytes, %d are there", n, len(r.rest))
-		return nil
-	}
-	data := r.rest[:n:n]
-	r.rest = r.rest[n:]
-	return data
-}
-
-func (r *reader) data() []byte { return r.take(r.upTo(SizeMax)) }
-
 // pos reads a position.
 func (r *reader) pos(cursor int) int {
-	d := r.signed()
+	d := r.Signed()
 	if d > numberMax || d < -numberMax || cursor+int(d) < 0 || cursor+int(d) > numberMax {
-		r.fail("position %d", d)
+		r.Fail("position %d", d)
 		return 0
 	}
 	return cursor + int(d)
 }
 
 func (r *reader) op() Op {
-	head := r.upTo(len(r.objects)*codesMax + codesMax - 1)
+	head := r.UpTo(len(r.objects)*codesMax + codesMax - 1)
 	op := Op{Code: Code(head % codesMax), Object: head/codesMax - 1}
 	kind := Map
 	if op.Object >= 0 {
 		kind = r.objects[op.Object].Kind
 	}
 	if !op.Code.fits(kind, op.Object) {
-		r.fail("operation %d on kind %d", op.Code, kind)
+		r.Fail("operation %d on kind %d", op.Code, kind)
 		return op
 	}
 	switch op.Code {
@@ -237,18 +200,18 @@ func (r *reader) op() Op {
 	case OpAdd:
 		if kind == Set {
 			op.Data = r.value()
-		} else if op.Delta = r.signed(); kind == GrowCounter && op.Delta < 0 {
-			r.fail("%d added to a counter that grows", op.Delta)
+		} else if op.Delta = r.Signed(); kind == GrowCounter && op.Delta < 0 {
+			r.Fail("%d added to a counter that grows", op.Delta)
 		}
 	case OpSet, OpRemove:
 		op.Data = r.value()
 	case OpRole:
-		op.Count = r.upTo(int(roles) - 1)
-		op.Data = r.take(len(Author{}))
+		op.Count = r.UpTo(int(roles) - 1)
+		op.Data = r.Bytes(len(Author{}))
 	case OpUndo, OpFrom:
-		op.Data = r.take(len(ID{}))
+		op.Data = r.Bytes(len(ID{}))
 	case OpHorizon:
-		op.Data = r.take(HorizonSize)
+		op.Data = r.Bytes(HorizonSize)
 	}
 	return op
 }
@@ -259,22 +222,22 @@ func (r *reader) splice(op *Op, kind Kind) {
 	op.Pos = r.pos(*cursor)
 	*cursor = op.Pos
 	if op.Code == OpDelete {
-		op.Count = r.upTo(numberMax)
+		op.Count = r.UpTo(numberMax)
 	} else if kind == List {
-		op.Count = r.upTo(SizeMax)
-		op.Data = r.data()
+		op.Count = r.UpTo(SizeMax)
+		op.Data = r.Sized()
 		n, rest := 0, op.Data
-		for ; len(rest) > 0 && r.err == nil; n++ {
+		for ; len(rest) > 0 && r.Err() == nil; n++ {
 			_, rest = r.cutValue(rest)
 		}
 		if n != op.Count {
-			r.fail("%d values, not %d", n, op.Count)
+			r.Fail("%d values, not %d", n, op.Count)
 		}
-	} else if op.Data = r.data(); utf8.Valid(op.Data) {
+	} else if op.Data = r.Sized(); utf8.Valid(op.Data) {
 		op.Count = utf8.RuneCount(op.Data)
 	}
 	if op.Count == 0 {
-		r.fail("an operation on nothing, or on what is not UTF-8")
+		r.Fail("an operation on nothing, or on what is not UTF-8")
 	}
 	if op.Code == OpInsert {
 		*cursor += op.Count
@@ -283,9 +246,9 @@ func (r *reader) splice(op *Op, kind Kind) {
 
 // value reads one value with its length.
 func (r *reader) value() []byte {
-	data := r.data()
+	data := r.Sized()
 	if _, rest := r.cutValue(data); len(rest) > 0 {
-		r.fail("%d bytes after a value", len(rest))
+		r.Fail("%d bytes after a value", len(rest))
 	}
 	return data
 }
@@ -293,7 +256,7 @@ func (r *reader) value() []byte {
 func (r *reader) cutValue(data []byte) (value, rest []byte) {
 	n := valueSize(data)
 	if n <= 0 {
-		r.fail("no value")
+		r.Fail("no value")
 		return nil, nil
 	}
 	return data[:n], data[n:]

@@ -1,4 +1,5 @@
-// Package pack reads the numbers and bytes of which the state of a document is written.
+// Package pack reads the numbers and bytes of which operations, and the state of a document, are
+// written.
 //
 // Numbers are varints as encoding/binary has them, in the shortest form.
 //
