@@ -52,70 +52,85 @@ func (o *ordered) spent() bool { return o.seq.Elements() == 0 }
 type text struct {
 	ordered
 	rope  rope.Rope
-	fresh []insertion // not merged yet
-	buf   []byte
+	fresh fresh
 	edits *edits[rune] // since Deltas was called, if it changed
-}
-
-// insertion is text that was inserted, the first code point of which has a number.
-type insertion struct {
-	first, n int
-	data     []byte
 }
 
 func (t *text) do(s *step, op commit.Op) {
 	if first, ok := t.ordered.do(s, op); ok {
-		t.fresh = append(t.fresh, insertion{first, op.Count, op.Data})
+		t.fresh.add(first, op.Count, op.Data)
 	}
 }
 
 // merge brings the text up to date.
 func (t *text) merge(h *history) {
 	t.ordered.merge(h, t)
-	t.fresh = nil
+	t.fresh.clear()
 }
 
 // Insert makes a text a sequence.Sink.
 func (t *text) Insert(pos, first, n int) {
-	t.put(pos, first, n)
+	t.rope.Insert(pos, t.fresh.part(first, n))
 	if t.edits != nil {
 		t.edits.insert(pos, n)
 	}
 }
 
-// put puts elements into the rope.
-func (t *text) put(pos, first, n int) {
-	// What goes on in order may have been inserted in parts.
-	i := sort.Search(len(t.fresh), func(i int) bool { return t.fresh[i].first > first }) - 1
-	in := t.fresh[i]
-	skip := byteOffset(in, first-in.first)
-	if first+n <= in.first+in.n {
-		t.rope.Insert(pos, in.data[skip:skip+byteOffset(insertion{n: in.n - (first - in.first), data: in.data[skip:]}, n)])
-		return
-	}
-	t.buf = append(t.buf[:0], in.data[skip:]...)
-	for have := in.first + in.n - first; have < n; {
-		i++
-		in = t.fresh[i]
-		k := min(n-have, in.n)
-		t.buf = append(t.buf, in.data[:byteOffset(in, k)]...)
-		have += k
-	}
-	t.rope.Insert(pos, t.buf)
+// fresh is text that was inserted and is not merged yet. Its elements' numbers follow one another.
+type fresh struct {
+	data   []byte
+	places []place // where insertions begin, and where the last one ends
 }
 
-// byteOffset is where the k-th code point of an insertion begins.
-func byteOffset(in insertion, k int) int {
-	if k == in.n || in.n == len(in.data) {
-		return len(in.data) - (in.n - k)
+// place is where the code point of an element is in fresh text.
+type place struct{ element, at int }
+
+// freshKept is up to how many bytes of room are kept for the text that comes next.
+const freshKept = 256
+
+// add adds n code points, of which the first has a number.
+func (f *fresh) add(first, n int, data []byte) {
+	if len(f.places) == 0 {
+		f.places = append(f.places, place{first, 0})
 	}
-	at := 0
-	for range k {
-		_, size := utf8.DecodeRune(in.data[at:])
-		at += size
+	k := len(f.places) - 1
+	ascii := n == len(data) && k > 0 && isASCII(f.places[k-1], f.places[k])
+	f.data = append(f.data, data...)
+	end := place{first + n, len(f.data)}
+	if ascii { // it needs no place of its own
+		f.places[k] = end
+	} else {
+		f.places = append(f.places, end)
 	}
-	return at
 }
+
+func (f *fresh) clear() {
+	if cap(f.data) > freshKept {
+		*f = fresh{}
+	}
+	f.data, f.places = f.data[:0], f.places[:0]
+}
+
+// part is the text of n elements from number first on. It is valid until there is more.
+func (f *fresh) part(first, n int) []byte { return f.data[f.offset(first):f.offset(first+n)] }
+
+// offset is where an element is, or the end.
+func (f *fresh) offset(element int) int {
+	i := sort.Search(len(f.places), func(i int) bool { return f.places[i].element > element }) - 1
+	p := f.places[i]
+	k := element - p.element
+	if k == 0 || isASCII(p, f.places[i+1]) {
+		return p.at + k
+	}
+	for range k {
+		_, size := utf8.DecodeRune(f.data[p.at:])
+		p.at += size
+	}
+	return p.at
+}
+
+// isASCII tells whether all code points between two places are of one byte.
+func isASCII(from, to place) bool { return to.element-from.element == to.at-from.at }
 
 // Delete makes a text a sequence.Sink.
 func (t *text) Delete(pos, n int) {
