@@ -195,7 +195,7 @@ func TestBoxoInSwarm(t *testing.T) {
 		var exchanges []*exchange.Exchange
 		for i, h := range ours {
 			mine := blockstore.NewMem()
-			x := w.run(h, exchange.Options{Store: mine, Links: linksOf, Guests: true})
+			x := w.run(h, exchange.Options{Store: mine, Links: linksOf})
 			exchanges = append(exchanges, x)
 			connect(t, h, seed)
 			for _, o := range ours[:i] {

@@ -95,7 +95,7 @@ func newDriver(x *Exchange) *driver {
 		machine: swap.New(swap.Options{Seed: rand.Uint64(), Search: x.o.Finder != nil,
 			ServingSizeMax: x.o.ServingSizeMax, Pace: pace, Appetite: hunger}),
 		swarm: swarm.New(swarm.Options{Seed: rand.Uint64(),
-			ServingSizeMax: x.o.ServingSizeMax, Pace: pace, Appetite: hunger, Guests: x.o.Guests}),
+			ServingSizeMax: x.o.ServingSizeMax, Pace: pace, Appetite: hunger}),
 		pace:   pace,
 		hunger: hunger,
 		finds:  make(map[cid.Cid]context.CancelFunc),

@@ -9,8 +9,8 @@
 //
 // A block of a DAG that is fetched whole is the swarm's, unless no peer of the swarm has
 // it: then it is asked for by name. What came one way is asked for no more the other way.
-// With Options.Guests peers that speak bitswap alone are guests of a swarm: its machine asks them for leaves, and
-// serves them, by frames that guest.go and order.go put into bitswap.
+// Peers that speak bitswap alone are guests of a swarm: its machine asks them for leaves, and serves
+// them, by frames that guest.go and order.go put into bitswap.
 //
 // One goroutine (Run's) owns the machines and never waits for anything but the
 // next event: reading, hashing, storing, writing, dialing and searching each
@@ -78,10 +78,6 @@ type Options struct {
 	// Links are those of a block, in their order; an error means that it cannot be a node
 	// of a DAG. Default: none, and DAGs are fetched block by block.
 	Links func(block.Block) ([]cid.Cid, error)
-	// Guests has peers that speak bitswap alone take part in swarms. Crowds of both kinds are
-	// two to three times as fast with it. It is for trials: wants of such peers can be left
-	// behind, and a fetch can hang.
-	Guests bool
 	// Judge hears of misbehaviour. Default: nobody.
 	Judge Judge
 	// Logger gets what an operator may want to know. Default: discarded.

@@ -337,7 +337,7 @@ func (g *guest) leaf(b block.Block, x leafIndex) (channel uint32, number int, ok
 func (d *driver) invite(ctx context.Context, p peer.ID) {
 	x := d.x
 	r := x.remotes[p]
-	guests := x.o.Guests && r != nil && x.o.Links != nil && x.members[p] == nil
+	guests := r != nil && x.o.Links != nil && x.members[p] == nil
 	if caps, up := x.reach(p); !up || caps.BlocksOnly {
 		guests = false
 	}

@@ -92,7 +92,7 @@ func (m *Machine) notLoaded(d *dag, missing cid.Cid) {
 	for _, l := range slices.Clone(d.links) {
 		switch {
 		case l.theirs.state != channelWaits:
-		case d.fetch == nil || !m.o.Guests:
+		case d.fetch == nil:
 			m.end(l, frame.EndUnknown)
 		case !l.waits:
 			l.waits = true
@@ -110,9 +110,6 @@ func (m *Machine) notLoaded(d *dag, missing cid.Cid) {
 // reload has the store asked again for a DAG of which nodes come from elsewhere, once that has
 // come which was missing, if others wait for them or for each other's leaves.
 func (m *Machine) reload(d *dag) {
-	if !m.o.Guests {
-		return // nodes come from peers that speak the protocol
-	}
 	waits := func(l *link) bool {
 		return !l.r.guest && (l.theirs.state == channelWaits || l.mine.state == channelOpen)
 	}

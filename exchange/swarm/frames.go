@@ -79,7 +79,7 @@ func (m *Machine) having(l *link, list []frame.Range) bool {
 	// The first is empty if the peer does not know the leaves yet, the second if it has none.
 	l.knows = len(list) > 0 || l.told
 	l.told = true
-	if m.answer(l); m.o.Guests && l.d.state == dagKnown {
+	if m.answer(l); l.d.state == dagKnown {
 		m.seekLeaves(l.d) // guests too, now that it is shared
 	}
 	if l.nodes && len(list) == 0 && l.d.state == dagAsked {

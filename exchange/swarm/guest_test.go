@@ -15,7 +15,6 @@ import (
 func TestSimGuests(t *testing.T) {
 	crowd := func(seed uint64, guests int) (took time.Duration, fromGuests, dups int) {
 		s := newSim(t, seed, 64, 256<<10)
-		s.guests = true
 		nodes := []*node{s.node(50*ms, 10*mbit).fillUp()}
 		for range guests {
 			g := s.node(50*ms, 10*mbit).fillUp()
@@ -58,7 +57,6 @@ func TestSimGuests(t *testing.T) {
 // TestGuestAlone: who only has guests asks them nothing: what it needs is unclaimed.
 func TestGuestAlone(t *testing.T) {
 	s := newSim(t, 1, 8, 1000)
-	s.guests = true
 	get, g := s.node(50*ms, 10*mbit), s.node(50*ms, 10*mbit).fillUp()
 	g.guest = true
 	s.connect(get, g)
@@ -73,7 +71,6 @@ func TestGuestAlone(t *testing.T) {
 // no peer is let in.
 func TestGuestIsServed(t *testing.T) {
 	s := newSim(t, 1, 8, 1000)
-	s.guests = true
 	n, other, g := s.node(50*ms, 10*mbit).fillUp(), s.node(50*ms, 10*mbit), s.node(50*ms, 10*mbit)
 	g.guest = true
 	s.connect(n, other)
@@ -106,8 +103,7 @@ func opened(sent []frame.Frame) (channel uint32) {
 // nodes, exchange it as soon as one has got them by another protocol.
 func TestNodesFromElsewhere(t *testing.T) {
 	s := newSim(t, 1, 4, 1000)
-	s.guests = true
-	m, now := swarm.New(swarm.Options{Guests: true}), s.now
+	m, now := swarm.New(swarm.Options{}), s.now
 	var sent []frame.Frame
 	var loads, settled int
 	step := func(e swarm.Event) {

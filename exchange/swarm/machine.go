@@ -49,9 +49,6 @@ type Options struct {
 	Pace *flow.Pace
 	// Appetite bounds what is asked of such peers. Default: no limit.
 	Appetite *flow.Appetite
-	// Guests has peers of another protocol exchange DAGs that others share. Without it none
-	// may come.
-	Guests bool
 }
 
 // Stats counts what the machine has seen; the first three are as of now.

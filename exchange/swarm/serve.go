@@ -161,9 +161,7 @@ func (m *Machine) admit(l *link) {
 	if l.mine.state == channelNone && d.fetch != nil && d.fetch.left > 0 && m.mayOpen(l.r, d) {
 		m.open(l, false)
 	}
-	if m.o.Guests {
-		m.seekLeaves(d) // guests too, now that it is shared
-	}
+	m.seekLeaves(d) // guests too, now that it is shared
 }
 
 // serveNodes has the nodes sent. If nobody else waits, or they are small, the first leaves are

@@ -38,7 +38,6 @@ type sim struct {
 	nodes  []*node
 	leaves []block.Block
 	root   cid.Cid
-	guests bool // machines have them
 	check  bool
 }
 
@@ -131,7 +130,7 @@ func (s *sim) after(d time.Duration, f func()) {
 
 func (s *sim) node(rtt time.Duration, up float64) *node {
 	n := &node{s: s, id: peer.ID(fmt.Sprint("node ", len(s.nodes))), rtt: rtt, up: up, has: make(map[cid.Cid]bool), conns: make(map[*node]*conn)}
-	n.m = swarm.New(swarm.Options{Seed: s.rng.Uint64(), Pace: &n.pace, Appetite: &n.eager, Guests: s.guests})
+	n.m = swarm.New(swarm.Options{Seed: s.rng.Uint64(), Pace: &n.pace, Appetite: &n.eager})
 	s.nodes = append(s.nodes, n)
 	return n
 }
