@@ -207,9 +207,13 @@ func (l *link) isBarred(now time.Time, i int) bool {
 // nothing to do. It is asked for when the other has said that it will not send it: so
 // nothing comes twice, but for what a slow peer has begun to send at the very end.
 func (m *Machine) relieve(d *dag) {
+	usual, _ := d.usual()
 	for _, l := range d.links {
 		if l.inherits == heirsMax || !l.room() || !l.r.near && m.atLimit() {
 			continue // nor would another be faster if the limit is what makes them slow
+		}
+		if l.r.got == 0 && usual > 0 {
+			continue // nobody knows whether it would
 		}
 		switch from, a, begun := m.latest(l); {
 		case a == nil:

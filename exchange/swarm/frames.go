@@ -128,7 +128,7 @@ func (m *Machine) ended(l *link, reason frame.EndReason) {
 func (m *Machine) walked(e Walked) {
 	if r := m.peers[e.Peer]; r != nil {
 		if l := r.byMine(e.Channel); l != nil {
-			l.walked, l.overdue = m.now, false
+			l.walked, l.walks, l.overdue = m.now, true, false
 			m.watch(r)
 		}
 	}

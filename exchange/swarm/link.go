@@ -43,9 +43,11 @@ const (
 	// doubtShare is of how much of its first leaf one part must have come by then.
 	doubtShare = 16
 	// answerTrips is how many round trips, and doubtMin at least, an answer to an Open may
-	// take before others are asked too; some nodes may take twice that, and nodesMin at least.
+	// take before others are asked too; nodes may take twice that, and once some have come
+	// nodesMin at least. Each that is late has twice as many asked beside it, up to lateMax times.
 	answerTrips = 4
 	nodesMin    = time.Second
+	lateMax     = 2
 	// A peer that has stalled is left alone for stallTime, twice as long each time.
 	stallTime    = 2 * time.Second
 	stallTimeMax = 30 * time.Second
@@ -71,7 +73,8 @@ type remote struct {
 	asked   int           // leaves
 	out     int           // bytes that these are taken for
 	got     int           // leaves that it has sent, ever
-	took    time.Duration // that the last of them took
+	took    time.Duration // that the last of them took, once those asked for before it were there
+	arrived time.Time     // when it came
 	in, dup int64         // bytes of these, and of those that were here
 	faults  int
 	heard   time.Time // the last sign of life
@@ -96,6 +99,7 @@ type link struct {
 	nodes        bool      // mine asks for the nodes
 	later        bool      // which the peer has not got yet
 	walked       time.Time // when some of them came, or mine was opened
+	walks        bool      // some have come
 	overdue      bool      // mine was not answered for so long that others are asked
 	told         bool      // the peer has said what it has
 	knows        bool      // the peer has the nodes
@@ -234,7 +238,7 @@ func (m *Machine) open(l *link, nodes bool) {
 	r.last = r.last%frame.ChannelMax + 1
 	l.mine = channel{r.last, channelAsked}
 	l.nodes, l.later, l.told, l.knows = nodes, false, false, false
-	l.walked, l.overdue = m.now, false
+	l.walked, l.walks, l.overdue = m.now, false, false
 	f := frame.Open{Channel: l.mine.number, Root: l.d.root, Nodes: nodes}
 	if nodes {
 		if l.d.fetch != nil && !l.d.fetch.parts() {
@@ -277,27 +281,36 @@ func (m *Machine) seekNodes(d *dag) {
 	if d.state != dagAsked {
 		return
 	}
-	asked, open, most := false, 0, seekersMax
+	open, most, sources, late, walks := 0, seekersMax, 0, 0, false
 	for _, l := range d.links {
 		switch {
 		case l.mine.state == channelNone && l.refused.After(m.now):
 			most++ // who has said no costs nothing more: so there are soon many
 		case l.mine.state != channelNone && !l.overdue:
 			open++
-			asked = asked || l.owesNodes()
+			if l.owesNodes() {
+				sources++
+				walks = walks || l.walks
+			}
+		case l.owesNodes():
+			late++
 		}
 	}
+	sourcesMax := 1
+	if !walks { // nobody can be relied on yet
+		sourcesMax <<= min(late, lateMax)
+	}
 	for _, l := range slices.Clone(d.links) {
-		if !asked && !l.nodes && l.knows && l.mine.state == channelOpen && l.r.stalled.IsZero() {
+		if sources < sourcesMax && !l.nodes && l.knows && l.mine.state == channelOpen && l.r.stalled.IsZero() {
 			m.close(l)
 			m.open(l, true)
-			asked = true
+			sources++
 		}
 	}
 	for _, r := range m.nearest() {
 		if open < most && !r.guest && m.mayOpen(r, d) {
-			m.open(m.link(r, d), !asked)
-			asked = true
+			m.open(m.link(r, d), sources < sourcesMax)
+			sources++
 			open++
 		}
 	}
@@ -404,8 +417,8 @@ func (r *remote) doubtAt() (at time.Time) {
 		if len(l.asks) == 0 || r.server.partial > l.asks[0].size/doubtShare {
 			continue
 		}
-		if usual := l.d.usual(); usual > 0 && usual <= doubtUsualMax {
-			due := l.asks[0].since.Add(max(doubtMin, doubtTimes*usual))
+		if usual, trip := l.d.usual(); usual > 0 && usual <= doubtUsualMax {
+			due := l.asks[0].since.Add(max(trip, r.window.RTT) + max(doubtMin, doubtTimes*usual))
 			if at.IsZero() || due.Before(at) {
 				at = due
 			}
@@ -414,14 +427,15 @@ func (r *remote) doubtAt() (at time.Time) {
 	return at
 }
 
-// usual is how long a leaf takes from the slowest of those who have sent one; 0 if nobody has.
-func (d *dag) usual() (longest time.Duration) {
+// usual is how long a leaf takes from the slowest of those who have sent one, and the longest round
+// trip to any of them; 0 if nobody has.
+func (d *dag) usual() (longest, trip time.Duration) {
 	for _, l := range d.links {
 		if l.r.got > 0 && l.r.stalled.IsZero() {
-			longest = max(longest, l.r.took)
+			longest, trip = max(longest, l.r.took), max(trip, l.r.window.RTT)
 		}
 	}
-	return longest
+	return longest, trip
 }
 
 // doubt takes back what a peer is asked for that has sent nothing yet, and tells it so.
@@ -459,7 +473,10 @@ func (r *remote) next() time.Time {
 func (l *link) overdueAt() time.Time {
 	wait := max(doubtMin, answerTrips*l.r.window.RTT)
 	if l.mine.state != channelAsked {
-		wait = max(nodesMin, 2*wait)
+		wait *= 2
+	}
+	if l.walks {
+		wait = max(wait, nodesMin)
 	}
 	return l.walked.Add(wait)
 }
@@ -485,7 +502,7 @@ func (m *Machine) takeBackCancelled(r *remote) {
 				if r.server.partial == 0 {
 					r.faults++
 				}
-				if !a.told.IsZero() { // or all answers take longer than was thought
+				if !a.told.IsZero() && r.got > 0 { // or all answers take longer than was thought
 					m.turned(m.turn*3/2 + cancelTime/2)
 				}
 				m.takeBack(l, a)

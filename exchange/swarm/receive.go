@@ -57,8 +57,13 @@ func (m *Machine) leaf(e Leaf) {
 			r.window.RoundTrip(m.now.Sub(a.since))
 		}
 		m.answered(l, a)
-		r.took = m.now.Sub(a.since)
+		began := a.since
+		if r.arrived.After(began) { // it had others to send before
+			began = r.arrived
+		}
+		r.took = m.now.Sub(began)
 	}
+	r.arrived = m.now
 	if r.got++; r.got == 1 {
 		for _, o := range d.links {
 			m.watch(o.r) // who has sent nothing yet can be compared now

@@ -157,12 +157,71 @@ func TestNodesNeverCome(t *testing.T) {
 			beside = now
 		}
 	}
-	if took := beside.Sub(began); beside.IsZero() || took < 900*ms || took > 2*time.Second {
+	if took := beside.Sub(began); beside.IsZero() || took < 300*ms || took > time.Second {
 		t.Errorf("another was asked after %v", took)
 	}
 	if took := settled.Sub(began); settled.IsZero() || took > 6*time.Second {
 		t.Errorf("settled after %v", took)
 	}
+}
+
+// TestNodesFromMany: the more peers are late with the nodes, the more others are asked at a time,
+// but not many; and a peer that has sent some may take longer over the next.
+func TestNodesFromMany(t *testing.T) {
+	if got, want := sourcesOf(false), []int{1, 3, 7, 8}; !slices.Equal(got, want) {
+		t.Errorf("of silent peers %v were asked for the nodes, want %v", got, want)
+	}
+	if got, want := sourcesOf(true), []int{1, 3}; !slices.Equal(got, want) {
+		t.Errorf("beside one that sends some %v were asked for the nodes, want %v", got, want)
+	}
+}
+
+// sourcesOf tells how many peers of eight have been asked for nodes within 1.3 s, each time it is
+// more. If walks is set, the second of them sends some as soon as it is asked.
+func sourcesOf(walks bool) []int {
+	m, now := swarm.New(swarm.Options{}), time.Unix(0, 0)
+	root := cidOf(0)
+	all := []peer.ID{"a", "b", "c", "d", "e", "f", "g", "h"}
+	for i, p := range all {
+		m.Step(now, swarm.PeerUp{Peer: p, RTT: time.Duration(50+i) * ms})
+	}
+	var asked []peer.ID // for the nodes, in order
+	channels := map[peer.ID]uint32{}
+	look := func(e swarm.Event) {
+		for _, a := range m.Step(now, e) {
+			if s, ok := a.(swarm.Send); ok {
+				for _, f := range s.Frames {
+					if o, ok := f.(frame.Open); ok {
+						channels[s.Peer] = o.Channel
+						if o.Nodes {
+							asked = append(asked, s.Peer)
+						}
+					}
+				}
+			}
+		}
+	}
+	look(swarm.Fetch{ID: 1, Root: root})
+	look(swarm.Loaded{Root: root, Err: errors.New("not here")})
+	for _, p := range all { // all say that they have something
+		look(swarm.Sent{Peer: p})
+		look(swarm.Frames{Peer: p, Frames: []frame.Frame{frame.Have{Channel: channels[p], Ranges: []frame.Range{{First: 0, Count: 1}}}}})
+	}
+	counts := []int{len(asked)}
+	for range 26 { // 1.3 s
+		now = now.Add(50 * ms)
+		look(swarm.Wake{})
+		for _, p := range all {
+			look(swarm.Sent{Peer: p})
+		}
+		if n := len(asked); n > counts[len(counts)-1] {
+			counts = append(counts, n)
+			if walks {
+				look(swarm.Walked{Peer: asked[1], Channel: channels[asked[1]]}) // the second sends some
+			}
+		}
+	}
+	return counts
 }
 
 // TestAliveAndMute: a peer that is alive and never answers an Open is left alone in the end,
