@@ -15,6 +15,10 @@ const (
 	groupMin   = 8  // peers that are asked first; each further group is twice as large
 	probesMax  = 64 // peers that are asked about a want before they were named by a search
 	huntPeriod = 100 * time.Millisecond
+	// hesitateTime, or hesitateTrips round trips, is how long a peer that has never sent anything
+	// may take to begin, if others have the block.
+	hesitateTime  = 150 * time.Millisecond
+	hesitateTrips = 3
 	// graceTime is how long a want lives on without hope: a peer may connect.
 	graceTime = 2 * time.Second
 	// silenceMax is how long a want waits for peers that should have it, once they
@@ -101,6 +105,10 @@ func (m *Machine) pursue(w *want) {
 	if h == nil || m.wants[w.cid] != w {
 		return
 	}
+	if m.hesitates(w) {
+		m.takeBack(w, w.holder) // and somebody else is asked
+		return
+	}
 	hope := false
 	if w.holder == nil {
 		var r *remote
@@ -128,6 +136,19 @@ func (m *Machine) pursue(w *want) {
 		return
 	}
 	m.alarms.Set(&h.look, m.now.Add(huntPeriod))
+}
+
+// hesitates tells whether somebody else had better be asked for the want, which is the first of its
+// sessions: its holder has never sent anything, nor begun to in hesitateTime, and another says
+// that it has the block. Later on wants wait in turn, and whoever is asked anew loses its place.
+func (m *Machine) hesitates(w *want) bool {
+	h := w.holder
+	if h == nil || h.blocks > 0 || h.partial > 0 || m.now.Sub(w.since) < max(hesitateTime, hesitateTrips*h.window.RTT) || !w.fed().IsZero() {
+		return false
+	}
+	return slices.ContainsFunc(w.asks, func(a ask) bool {
+		return a.r != h && a.state == saidHave && a.vain == 0 && a.r.stalled.IsZero() && a.r.room(false)
+	})
 }
 
 // openAsks counts the peers that may still answer, and marks the others silent.

@@ -21,7 +21,7 @@ const (
 	coalesceTime = time.Millisecond
 	// unprovenMax is how many wants a peer gets that has delivered nothing yet,
 	// if others have.
-	unprovenMax = 2
+	unprovenMax = 1
 	// A peer that owes something is taken for stalled after patienceMin, four
 	// round trips, or four of its usual silences, but those only to patienceMax.
 	patienceMin = time.Second
