@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/crdt/commit"
@@ -114,8 +116,10 @@ func (d *Doc) authenticate(h Head, r *Report) {
 // has its signature.
 func (d *Doc) proven(r *Report) []*waiter {
 	var list []*waiter
+	complete := d.waiting.proven()
+	d.verifyEdges(complete)
 	needed := make(map[*waiter]bool)
-	for _, w := range slices.Backward(d.waiting.proven()) {
+	for _, w := range slices.Backward(complete) {
 		if !needed[w] && w.signature == nil {
 			continue
 		}
@@ -139,19 +143,65 @@ func (d *Doc) proven(r *Report) []*waiter {
 	return list
 }
 
+// verifyFew is up to how many signatures are not worth the trouble of verifying them at once.
+const verifyFew = 16
+
+// verifyEdges looks at the signatures that proven will ask for, on all processors: of what many have
+// written in turns they are most of the work.
+func (d *Doc) verifyEdges(complete []*waiter) {
+	type edge struct {
+		w  *waiter
+		i  int // parent
+		by commit.Author
+		ok bool
+	}
+	var edges []edge
+	needed := make(map[*waiter]bool)
+	for _, w := range slices.Backward(complete) {
+		if !needed[w] && w.signature == nil {
+			continue
+		}
+		for i, p := range w.commit.Parents {
+			if parent, ok := d.waiting.commits[p.ID]; ok {
+				needed[parent] = true
+				if by := parent.commit.Author; by != w.commit.Author && !w.vouches(i) {
+					edges = append(edges, edge{w, i, by, false})
+				}
+			}
+		}
+	}
+	if len(edges) <= verifyFew {
+		return
+	}
+	var tasks sync.WaitGroup
+	for part := range slices.Chunk(edges, (len(edges)-1)/runtime.GOMAXPROCS(0)+1) {
+		tasks.Go(func() {
+			for k := range part {
+				e := &part[k]
+				p := e.w.commit.Parents[e.i]
+				e.ok = commit.Verify(e.by, d.id, p.ID, p.Signature)
+			}
+		})
+	}
+	tasks.Wait()
+	for _, e := range edges {
+		if e.ok {
+			e.w.vouch(e.i)
+		}
+	}
+}
+
 // vouches checks that a commit has the signature of its i-th parent if that is by somebody
 // else, and none if it is by the same author.
 func (d *Doc) vouches(w *waiter, i int, by commit.Author) error {
 	c, p := w.commit, w.commit.Parents[i]
-	if w.vouched == nil {
-		w.vouched = make([]bool, len(c.Parents))
+	if w.vouches(i) {
+		return nil
 	}
-	if !w.vouched[i] {
-		if c.Author == by && p.Signature != nil || c.Author != by && !commit.Verify(by, d.id, p.ID, p.Signature) {
-			return fmt.Errorf("parent %s: signature: %w", p.ID, ErrInvalid)
-		}
-		w.vouched[i] = true
+	if c.Author == by && p.Signature != nil || c.Author != by && !commit.Verify(by, d.id, p.ID, p.Signature) {
+		return fmt.Errorf("parent %s: signature: %w", p.ID, ErrInvalid)
 	}
+	w.vouch(i)
 	return nil
 }
 

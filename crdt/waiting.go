@@ -35,6 +35,16 @@ type waiter struct {
 // complete tells whether all ancestors are applied or here.
 func (w *waiter) complete() bool { return w.lacks == 0 }
 
+// vouches tells whether the signature of the i-th parent was verified.
+func (w *waiter) vouches(i int) bool { return w.vouched != nil && w.vouched[i] }
+
+func (w *waiter) vouch(i int) {
+	if w.vouched == nil {
+		w.vouched = make([]bool, len(w.commit.Parents))
+	}
+	w.vouched[i] = true
+}
+
 func (w *waiter) size() int { return w.block.Size() + waiterSize }
 
 // waiting is commits that were received and not applied yet. What an Apply costs depends on
