@@ -49,7 +49,7 @@ func (m *Machine) settle(d *dag) {
 	if f == nil || f.settled && f.knew == known || d.state == dagLoading {
 		return
 	}
-	if !known && slices.ContainsFunc(d.links, func(l *link) bool {
+	if !known && m.now.Before(f.began.Add(settleMax)) && slices.ContainsFunc(d.links, func(l *link) bool {
 		return l.owesAnswer() && m.now.Before(l.walked.Add(l.r.patience()))
 	}) {
 		m.alarms.Set(&f.settle, m.now.Add(settleTime))
@@ -63,8 +63,13 @@ func (m *Machine) settle(d *dag) {
 	m.do(Settled{IDs: slices.Clone(f.ids)})
 }
 
-// settleTime is how long it may take until a peer knows the DAG that fetches it as well.
-const settleTime = time.Second
+const (
+	// settleTime is how long it may take until a peer knows the DAG that fetches it as well.
+	settleTime = time.Second
+	// settleMax is how long it may take until it is known whether anybody knows the DAG: there
+	// may always be one more who has not answered yet.
+	settleMax = 10 * time.Second
+)
 
 // Limits on how long a leaf is looked for among the peers that exchange the DAG.
 const (

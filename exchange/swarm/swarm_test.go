@@ -224,6 +224,39 @@ func sourcesOf(walks bool) []int {
 	return counts
 }
 
+// TestMuteNewcomers: peers that come one after the other, and never answer, do not keep a fetch from
+// looking elsewhere.
+func TestMuteNewcomers(t *testing.T) {
+	began := time.Unix(1000, 0)
+	m, now := swarm.New(swarm.Options{}), began
+	root := cidOf(0)
+	m.Step(now, swarm.PeerUp{Peer: "0", RTT: 50 * ms})
+	m.Step(now, swarm.Fetch{ID: 1, Root: root})
+	m.Step(now, swarm.Loaded{Root: root, Err: errors.New("not here")})
+	for k := 0; now.Sub(began) < time.Minute; k++ {
+		e := swarm.Event(swarm.Wake{})
+		if k%30 == 7 { // each 3 s
+			e = swarm.PeerUp{Peer: peer.ID(fmt.Sprint(k)), RTT: 50 * ms}
+		}
+		now = now.Add(100 * ms)
+		for _, a := range m.Step(now, e) {
+			switch a := a.(type) {
+			case swarm.Send:
+				m.Step(now, swarm.Sent{Peer: a.Peer})
+			case swarm.Settled:
+				if took := now.Sub(began); took > 11*time.Second {
+					t.Errorf("settled after %v", took)
+				}
+				if c := m.Claim(1, root); c != swarm.Unclaimed {
+					t.Errorf("settled, and the root is claimed: %d", c)
+				}
+				return
+			}
+		}
+	}
+	t.Error("not settled after a minute")
+}
+
 // TestAliveAndMute: a peer that is alive and never answers an Open is left alone in the end,
 // although nobody else is there.
 func TestAliveAndMute(t *testing.T) {
