@@ -249,7 +249,7 @@ func (m *Machine) has(l *link, list []frame.Range) bool {
 			return false
 		}
 		for i := r.First; i < r.First+r.Count; i++ {
-			if l.has.has(i) {
+			if l.has.has(i) || l.vain[i] >= vainMax {
 				continue
 			}
 			fresh = true

@@ -53,6 +53,9 @@ const (
 	stallTimeMax = 30 * time.Second
 	// refuseTime is how long a peer is not asked again for what it has not got.
 	refuseTime = 15 * time.Second
+	// vainMax is how often a peer may say that it has a leaf, and send a Miss when it is asked for
+	// it. Then its word counts for nothing.
+	vainMax = 8
 	// earlyMax is how many ranges of leaves are kept for a peer before they are known.
 	earlyMax = frame.RangesMax
 	banTime  = time.Hour
@@ -111,6 +114,7 @@ type link struct {
 	asking       []int         // to be in the next Request
 	inherits     int           // leaves that are being taken back for it
 	barred       map[int]time.Time
+	vain         map[int]int // how often it was asked for a leaf that it had said to have, and sent a Miss
 
 	open   frame.Open // by which theirs was opened
 	waits  bool       // it was told that the leaves are not known yet
@@ -184,7 +188,7 @@ func (m *Machine) link(r *remote, d *dag) *link {
 			return l
 		}
 	}
-	l := &link{r: r, d: d, barred: make(map[int]time.Time), queued: make(map[int]struct{})}
+	l := &link{r: r, d: d, barred: make(map[int]time.Time), vain: make(map[int]int), queued: make(map[int]struct{})}
 	if d.state == dagKnown {
 		l.has = newLeaves(len(d.leaves))
 	}

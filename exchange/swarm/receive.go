@@ -136,9 +136,13 @@ func (m *Machine) missed(l *link, f frame.Miss) {
 				a.disinherit()
 				continue
 			case frame.MissGone:
+				l.vain[i]++
 				m.lost(l, i)
 			case frame.MissElsewhere:
 				l.barred[i] = m.now.Add(barTime)
+				if l.vain[i]++; l.vain[i] >= vainMax {
+					m.lost(l, i)
+				}
 			}
 			m.takeBack(l, a)
 		}

@@ -325,6 +325,51 @@ func TestChokedForEver(t *testing.T) {
 	}
 }
 
+// TestSaysAndLacks: a peer that says again and again that it has a leaf, and sends a Miss whenever it is
+// asked for it, does not keep the leaf from being looked for elsewhere.
+func TestSaysAndLacks(t *testing.T) {
+	for _, reason := range []frame.MissReason{frame.MissGone, frame.MissElsewhere} {
+		m, began := swarm.New(swarm.Options{}), time.Unix(1000, 0)
+		now, root := began, cidOf(1)
+		one := []frame.Range{{First: 0, Count: 1}}
+		var lacks time.Time
+		var channel uint32
+		asked := 0
+		var say []frame.Frame
+		step := func(e swarm.Event) {
+			for _, a := range m.Step(now, e) {
+				switch a := a.(type) {
+				case swarm.Lack:
+					lacks = now
+				case swarm.Send:
+					for _, f := range a.Frames {
+						switch f := f.(type) {
+						case frame.Open:
+							channel = f.Channel
+						case frame.Request:
+							asked++
+							say = append(say, frame.Miss{Channel: channel, Reason: reason, Ranges: one})
+						}
+					}
+				}
+			}
+		}
+		step(swarm.PeerUp{Peer: "a", RTT: 50 * ms})
+		step(swarm.Fetch{ID: 1, Root: root})
+		step(swarm.Loaded{Root: root, Index: swarm.Index{Leaves: []cid.Cid{cidOf(0)}, Sizes: []int{-1}, Nodes: 1}})
+		for lacks.IsZero() && now.Sub(began) < 2*time.Minute {
+			now = now.Add(100 * ms)
+			step(swarm.Sent{Peer: "a"})
+			frames := append(say, frame.Have{Channel: channel, Ranges: one})
+			say = nil
+			step(swarm.Frames{Peer: "a", Frames: frames})
+		}
+		if took := lacks.Sub(began); lacks.IsZero() || took > 45*time.Second || asked < 2 {
+			t.Errorf("miss for reason %d: asked %d times, and looked for elsewhere after %v", reason, asked, took)
+		}
+	}
+}
+
 // TestBarEnds: a leaf that a peer would not send, as others have it, is asked of it again
 // though nothing else happens.
 func TestBarEnds(t *testing.T) {
