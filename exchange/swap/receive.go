@@ -116,6 +116,9 @@ func (m *Machine) have(r *remote, c cid.Cid) {
 	if a == nil {
 		return // nobody asked: evidence of nothing
 	}
+	if a.vain > retriesMax {
+		return // it has said so too often
+	}
 	m.heard(r, w)
 	if a.state == openBlock && w.holder == r {
 		return // it says that it will
@@ -152,6 +155,7 @@ func (m *Machine) dontHave(r *remote, c cid.Cid) {
 	}
 	m.heard(r, w)
 	if a.promised {
+		a.vain++
 		m.breach(r)
 	}
 	asked := a.state == openBlock || a.state == silent

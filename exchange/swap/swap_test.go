@@ -186,6 +186,48 @@ func TestLiarGivesNoHope(t *testing.T) {
 	}
 }
 
+// TestSaysAndLacks: who says again and again that he has a block, and that he has it not when he is
+// asked for it, does not keep it from being given up.
+func TestSaysAndLacks(t *testing.T) {
+	m, began := swap.New(swap.Options{}), time.Unix(1e9, 0)
+	now, asked := began, 0
+	c := newSim(t, 1).blocks(1, 100)[0]
+	var say swap.Received
+	var failed time.Time
+	step := func(e swap.Event) {
+		for _, a := range m.Step(now, e) {
+			switch a := a.(type) {
+			case swap.Fail:
+				failed = now
+			case swap.Send:
+				for _, e := range a.Entries {
+					if !e.Cancel && !e.Have {
+						asked++
+						say.DontHaves = append(say.DontHaves, c)
+					}
+				}
+			}
+		}
+	}
+	step(swap.PeerUp{Peer: "ann"})
+	step(swap.Want{Session: 1, Cids: []cid.Cid{c}})
+	for failed.IsZero() && now.Sub(began) < 10*time.Minute {
+		now = now.Add(50 * ms)
+		step(swap.Sent{Peer: "ann"})
+		step(swap.Wake{})
+		if said := say; len(said.DontHaves) > 0 {
+			said.Peer, say = "ann", swap.Received{}
+			step(said)
+		}
+		now = now.Add(50 * ms)
+		step(swap.Sent{Peer: "ann"})
+		step(swap.Received{Peer: "ann", Haves: []cid.Cid{c}})
+	}
+	if took := failed.Sub(began); failed.IsZero() || took > time.Minute {
+		t.Errorf("asked %d times, given up after %v", asked, took)
+	}
+}
+
 // TestHurry: of many wants some wait until others are given up. One that is asked for
 // again does not.
 func TestHurry(t *testing.T) {
