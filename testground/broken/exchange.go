@@ -37,7 +37,7 @@ func wantBugs() []Bug {
 			Name: "have-for-ever", Doc: "who once said HAVE is taken to have the block, whatever it says later",
 			Edits: []Edit{{
 				"exchange/swap/receive.go",
-				"\tif a.promised {\n\t\tm.breach(r)\n\t}\n\tasked :=",
+				"\tif a.promised {\n\t\ta.vain++\n\t\tm.breach(r)\n\t}\n\tasked :=",
 				"\tif a.promised {\n\t\tw.note(r, m.now, saidHave)\n\t\tr.useful(m.now)\n\t\tm.release(w, r)\n\t\tm.requeue(w)\n\t\treturn\n\t}\n\tasked :=",
 			}},
 			Shows: "no answer",
