@@ -249,11 +249,11 @@ func (m *Machine) has(l *link, list []frame.Range) bool {
 			return false
 		}
 		for i := r.First; i < r.First+r.Count; i++ {
-			if l.has.has(i) || l.vain[i] >= vainMax {
+			if l.has.has(i) || l.vain[i] >= vainMax || l.vain[i] > 0 && l.r.vain > vainMax+l.r.got {
 				continue
 			}
 			fresh = true
-			if d.fetch != nil && d.avail[i] == 0 && !d.have.has(i) {
+			if d.fetch != nil && d.avail[i] == 0 && !d.have.has(i) && l.theirs.state != channelNone && l.vain[i] == 0 {
 				d.fetch.appeared = m.now
 			}
 			m.rate(d, i, func() { l.has.add(i); d.avail[i]++ })

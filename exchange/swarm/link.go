@@ -54,7 +54,8 @@ const (
 	// refuseTime is how long a peer is not asked again for what it has not got.
 	refuseTime = 15 * time.Second
 	// vainMax is how often a peer may say that it has a leaf, and send a Miss when it is asked for
-	// it. Then its word counts for nothing.
+	// it. Then its word counts for nothing. If it has done so with more leaves than it has sent,
+	// once is enough for each.
 	vainMax = 8
 	// earlyMax is how many ranges of leaves are kept for a peer before they are known.
 	earlyMax = frame.RangesMax
@@ -76,6 +77,7 @@ type remote struct {
 	asked   int           // leaves
 	out     int           // bytes that these are taken for
 	got     int           // leaves that it has sent, ever
+	vain    int           // that it had said to have, and had not
 	took    time.Duration // that the last of them took, once those asked for before it were there
 	arrived time.Time     // when it came
 	in, dup int64         // bytes of these, and of those that were here

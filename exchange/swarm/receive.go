@@ -137,6 +137,7 @@ func (m *Machine) missed(l *link, f frame.Miss) {
 				continue
 			case frame.MissGone:
 				l.vain[i]++
+				l.r.vain++
 				m.lost(l, i)
 			case frame.MissElsewhere:
 				l.barred[i] = m.now.Add(barTime)

@@ -370,6 +370,54 @@ func TestSaysAndLacks(t *testing.T) {
 	}
 }
 
+// TestNoHopeByLiars: of a leaf that nobody has it is said so for good, though a peer beside the crowd says
+// again and again that it has it.
+func TestNoHopeByLiars(t *testing.T) {
+	m, began := swarm.New(swarm.Options{}), time.Unix(1000, 0)
+	now, root := began, cidOf(1)
+	one := []frame.Range{{First: 0, Count: 1}}
+	channels := map[peer.ID]uint32{}
+	lacked := false
+	var say []frame.Frame
+	step := func(e swarm.Event) {
+		for _, a := range m.Step(now, e) {
+			switch a := a.(type) {
+			case swarm.Lack:
+				lacked = true
+			case swarm.Send:
+				for _, f := range a.Frames {
+					switch f := f.(type) {
+					case frame.Open:
+						channels[a.Peer] = f.Channel
+					case frame.Request:
+						say = append(say, frame.Miss{Channel: f.Channel, Reason: frame.MissGone, Ranges: one})
+					}
+				}
+			}
+		}
+	}
+	for _, p := range []peer.ID{"liar", "friend"} {
+		step(swarm.PeerUp{Peer: p, RTT: 50 * ms})
+	}
+	step(swarm.Fetch{ID: 1, Root: root})
+	step(swarm.Loaded{Root: root, Index: swarm.Index{Leaves: []cid.Cid{cidOf(0)}, Sizes: []int{-1}, Nodes: 1}})
+	step(swarm.Frames{Peer: "friend", Frames: []frame.Frame{
+		frame.Have{Channel: channels["friend"]}, frame.Open{Channel: 7, Root: root, Leaves: 1},
+	}})
+	for !lacked && now.Sub(began) < time.Minute {
+		now = now.Add(100 * ms)
+		step(swarm.Sent{Peer: "liar"})
+		step(swarm.Sent{Peer: "friend"})
+		frames := append(say, frame.Have{Channel: channels["liar"], Ranges: one})
+		say = nil
+		step(swarm.Frames{Peer: "liar", Frames: frames})
+	}
+	step(swarm.Missing{ID: 1, Cid: cidOf(0)})
+	if c := m.Claim(1, cidOf(0)); !lacked || c != swarm.Unclaimed {
+		t.Errorf("lacked %v; when nobody else had it either, it was claimed: %d", lacked, c)
+	}
+}
+
 // TestBarEnds: a leaf that a peer would not send, as others have it, is asked of it again
 // though nothing else happens.
 func TestBarEnds(t *testing.T) {
