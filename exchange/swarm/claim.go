@@ -165,13 +165,11 @@ func (f *fetch) first() int {
 	return -1
 }
 
-// offered tells whether a peer has the leaf that is not silent, and lets others ask. Of one that has
-// never sent anything and stalled, nothing is hoped for.
+// offered tells whether a peer has the leaf that is not silent, and lets others ask.
 func (m *Machine) offered(d *dag, i int) bool {
 	return d.avail[i] > 0 && slices.ContainsFunc(d.links, func(l *link) bool {
 		gives := l.r.choked.IsZero() || m.now.Before(l.r.choked.Add(chokedMax))
-		speaks := l.r.stalled.IsZero() && (l.r.stalls == 0 || l.r.got > 0)
-		return gives && speaks && l.has != nil && l.has.has(i)
+		return gives && l.r.stalled.IsZero() && l.has != nil && l.has.has(i)
 	})
 }
 
