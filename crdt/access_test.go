@@ -300,3 +300,44 @@ func BenchmarkUnproven(b *testing.B) {
 		})
 	}
 }
+
+// TestManySignatures: of many commits by two who took turns, which come at once, those are rejected that
+// have a wrong signature of what they follow, and no others; as if they had come one by one.
+func TestManySignatures(t *testing.T) {
+	r := group(t, 2)
+	heads := r[0].heads()
+	for i := range 40 {
+		heads = append(heads, r[i%2].edit(func(tx *crdt.Tx) { tx.Text("t").Insert(0, "typed in turns ") }))
+		r[1-i%2].pull(r[i%2])
+	}
+	blocks := slices.Clone(r[0].order)
+	bad := make(map[commit.ID]bool)
+	for _, at := range []int{3, 20, 40} {
+		c, _, err := commit.Decode(blocks[at])
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Parents[0].Signature = heads[at].Signature // of another commit, by somebody else
+		b, head := forge(t, r[0].ID(), r[1-at%2].key, *c)
+		bad[head.ID] = true
+		blocks, heads = append(blocks, b), append(heads, head)
+	}
+	check := func(name string, got *replica, rejected []crdt.Rejection) {
+		for _, x := range rejected {
+			if !bad[x.ID] || !errors.Is(x.Err, crdt.ErrInvalid) {
+				t.Errorf("%s: rejected %s: %v", name, x.ID, x.Err)
+			}
+		}
+		if len(rejected) != len(bad) || !bytes.Equal(got.Dump(), r[0].Dump()) {
+			t.Errorf("%s: %d commits were rejected, want %d; %d were applied", name, len(rejected), len(bad), got.Len())
+		}
+	}
+	once := join(t, key(9), r[0].ID())
+	check("at once", once, once.receive(blocks, heads...).Rejected)
+	singly := join(t, key(9), r[0].ID())
+	var rejected []crdt.Rejection
+	for i, b := range blocks {
+		rejected = append(rejected, singly.receive([]block.Block{b}, heads[i]).Rejected...)
+	}
+	check("one by one", singly, rejected)
+}

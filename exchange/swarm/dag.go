@@ -249,7 +249,7 @@ func (m *Machine) has(l *link, list []frame.Range) bool {
 			return false
 		}
 		for i := r.First; i < r.First+r.Count; i++ {
-			if l.has.has(i) || l.vain[i] >= vainMax || l.vain[i] > 0 && l.r.vain > vainMax+l.r.got {
+			if l.has.has(i) || !l.believed(i) {
 				continue
 			}
 			fresh = true
@@ -266,6 +266,11 @@ func (m *Machine) has(l *link, list []frame.Range) bool {
 		m.touch(d)
 	}
 	return true
+}
+
+// believed tells whether the peer has a leaf if it says so.
+func (l *link) believed(i int) bool {
+	return l.vain[i] == 0 || l.vain[i] < vainMax && l.r.vain <= vainMax+l.r.got
 }
 
 // lost forgets that the peer has a leaf.

@@ -326,53 +326,23 @@ func TestChokedForEver(t *testing.T) {
 }
 
 // TestSaysAndLacks: a peer that says again and again that it has a leaf, and sends a Miss whenever it is
-// asked for it, does not keep the leaf from being looked for elsewhere.
+// asked for it, does not keep the leaf from being looked for elsewhere; nor does it give hope of it, to
+// those who fetch together, when nobody else has it.
 func TestSaysAndLacks(t *testing.T) {
 	for _, reason := range []frame.MissReason{frame.MissGone, frame.MissElsewhere} {
-		m, began := swarm.New(swarm.Options{}), time.Unix(1000, 0)
-		now, root := began, cidOf(1)
-		one := []frame.Range{{First: 0, Count: 1}}
-		var lacks time.Time
-		var channel uint32
-		asked := 0
-		var say []frame.Frame
-		step := func(e swarm.Event) {
-			for _, a := range m.Step(now, e) {
-				switch a := a.(type) {
-				case swarm.Lack:
-					lacks = now
-				case swarm.Send:
-					for _, f := range a.Frames {
-						switch f := f.(type) {
-						case frame.Open:
-							channel = f.Channel
-						case frame.Request:
-							asked++
-							say = append(say, frame.Miss{Channel: channel, Reason: reason, Ranges: one})
-						}
-					}
-				}
+		for _, crowd := range []bool{false, true} {
+			asked, took, claim := saysAndLacks(reason, crowd)
+			if took > 45*time.Second || asked < 2 || claim != swarm.Unclaimed {
+				t.Errorf("miss for reason %d, crowd %v: asked %d times, looked for elsewhere after %v, and in vain, it is claimed: %d",
+					reason, crowd, asked, took, claim)
 			}
-		}
-		step(swarm.PeerUp{Peer: "a", RTT: 50 * ms})
-		step(swarm.Fetch{ID: 1, Root: root})
-		step(swarm.Loaded{Root: root, Index: swarm.Index{Leaves: []cid.Cid{cidOf(0)}, Sizes: []int{-1}, Nodes: 1}})
-		for lacks.IsZero() && now.Sub(began) < 2*time.Minute {
-			now = now.Add(100 * ms)
-			step(swarm.Sent{Peer: "a"})
-			frames := append(say, frame.Have{Channel: channel, Ranges: one})
-			say = nil
-			step(swarm.Frames{Peer: "a", Frames: frames})
-		}
-		if took := lacks.Sub(began); lacks.IsZero() || took > 45*time.Second || asked < 2 {
-			t.Errorf("miss for reason %d: asked %d times, and looked for elsewhere after %v", reason, asked, took)
 		}
 	}
 }
 
-// TestNoHopeByLiars: of a leaf that nobody has it is said so for good, though a peer beside the crowd says
-// again and again that it has it.
-func TestNoHopeByLiars(t *testing.T) {
+// saysAndLacks tells how often such a peer is asked, after what time the leaf is looked for elsewhere, 2
+// minutes if it is not, and what the machine does about it once that was in vain.
+func saysAndLacks(reason frame.MissReason, crowd bool) (asked int, took time.Duration, claim swarm.Claim) {
 	m, began := swarm.New(swarm.Options{}), time.Unix(1000, 0)
 	now, root := began, cidOf(1)
 	one := []frame.Range{{First: 0, Count: 1}}
@@ -390,21 +360,25 @@ func TestNoHopeByLiars(t *testing.T) {
 					case frame.Open:
 						channels[a.Peer] = f.Channel
 					case frame.Request:
-						say = append(say, frame.Miss{Channel: f.Channel, Reason: frame.MissGone, Ranges: one})
+						asked++
+						say = append(say, frame.Miss{Channel: f.Channel, Reason: reason, Ranges: one})
 					}
 				}
 			}
 		}
 	}
-	for _, p := range []peer.ID{"liar", "friend"} {
-		step(swarm.PeerUp{Peer: p, RTT: 50 * ms})
+	step(swarm.PeerUp{Peer: "liar", RTT: 50 * ms})
+	if crowd {
+		step(swarm.PeerUp{Peer: "friend", RTT: 50 * ms})
 	}
 	step(swarm.Fetch{ID: 1, Root: root})
 	step(swarm.Loaded{Root: root, Index: swarm.Index{Leaves: []cid.Cid{cidOf(0)}, Sizes: []int{-1}, Nodes: 1}})
-	step(swarm.Frames{Peer: "friend", Frames: []frame.Frame{
-		frame.Have{Channel: channels["friend"]}, frame.Open{Channel: 7, Root: root, Leaves: 1},
-	}})
-	for !lacked && now.Sub(began) < time.Minute {
+	if crowd {
+		step(swarm.Frames{Peer: "friend", Frames: []frame.Frame{
+			frame.Have{Channel: channels["friend"]}, frame.Open{Channel: 7, Root: root, Leaves: 1},
+		}})
+	}
+	for !lacked && now.Sub(began) < 2*time.Minute {
 		now = now.Add(100 * ms)
 		step(swarm.Sent{Peer: "liar"})
 		step(swarm.Sent{Peer: "friend"})
@@ -412,10 +386,9 @@ func TestNoHopeByLiars(t *testing.T) {
 		say = nil
 		step(swarm.Frames{Peer: "liar", Frames: frames})
 	}
+	took = now.Sub(began)
 	step(swarm.Missing{ID: 1, Cid: cidOf(0)})
-	if c := m.Claim(1, cidOf(0)); !lacked || c != swarm.Unclaimed {
-		t.Errorf("lacked %v; when nobody else had it either, it was claimed: %d", lacked, c)
-	}
+	return asked, took, m.Claim(1, cidOf(0))
 }
 
 // TestBarEnds: a leaf that a peer would not send, as others have it, is asked of it again
