@@ -60,6 +60,25 @@ func (d *driver) arrived(ctx context.Context, b block.Block, from peer.ID, sessi
 	return d.x.deliver(b, from, sessions)
 }
 
+// named tells the machine of the swarms of a member that has shown in bitswap that it has the
+// root of a DAG.
+func (d *driver) named(ctx context.Context, e swap.Received) {
+	if d.x.members[e.Peer] == nil {
+		return
+	}
+	name := func(c cid.Cid) {
+		if d.swarm.Seeks(c) {
+			d.stepSwarm(ctx, swarm.Provider{Peer: e.Peer, Root: c})
+		}
+	}
+	for _, b := range e.Blocks {
+		name(b.Cid())
+	}
+	for _, c := range e.Haves {
+		name(c)
+	}
+}
+
 // loaded tells the members, before the machine, which leaves a DAG has.
 func (d *driver) loaded(ctx context.Context, e swarm.Loaded) {
 	if e.Err == nil {

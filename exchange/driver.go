@@ -122,6 +122,7 @@ func (d *driver) handle(ctx context.Context, in any) {
 	defer d.finish()
 	switch in := in.(type) {
 	case arrival:
+		d.named(ctx, in.event)
 		rest, kept := d.heardGuest(ctx, in.event)
 		rest = d.askedByGuest(ctx, rest)
 		d.x.unsaved.Release(in.size - kept - d.step(ctx, rest))
@@ -150,6 +151,9 @@ func (d *driver) handle(ctx context.Context, in any) {
 			delete(d.finds, in.Cid)
 		}
 		d.step(ctx, in)
+	case swap.Provider:
+		d.step(ctx, in)
+		d.stepSwarm(ctx, swarm.Provider{Peer: in.Peer, Root: in.Cid})
 	case swap.Event:
 		d.step(ctx, in)
 	default:
@@ -207,6 +211,7 @@ func (d *driver) hear(ctx context.Context, in heard) {
 	}
 	m.heard = in.stream
 	m.over(in.frame)
+	d.measure(ctx, m, in.frame)
 	d.stepSwarm(ctx, swarm.Frames{Peer: in.peer, Frames: []frame.Frame{in.frame}})
 }
 

@@ -49,6 +49,7 @@ const (
 	prefixesMax = 64 // kinds of CID that one peer is asked for
 
 	openTime = 10 * time.Second // to open a stream
+	pingTime = 10 * time.Second // to measure a round trip
 	dialTime = 15 * time.Second
 	// dialAgainDelay is how soon a dial that was refused at once is tried again.
 	dialAgainDelay = 500 * time.Millisecond

@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 
 	"github.com/p2pnode/p2pnode/exchange/frame"
 	"github.com/p2pnode/p2pnode/exchange/skeleton"
@@ -26,6 +27,8 @@ type member struct {
 	// heard is the stream of the peer's control frames, nil before the first. When it ends
 	// neither side knows what the other has heard. It is touched by the loop only.
 	heard network.Stream
+	// measured says that the round trip time is known, or being measured; the same holds for it.
+	measured bool
 
 	mu       sync.Mutex // guards channels
 	channels map[uint32]*reception
@@ -168,6 +171,30 @@ func (d *driver) lost(ctx context.Context, p peer.ID) {
 			d.x.post(ctx, refresh{p})
 		case <-ctx.Done():
 		}
+	})
+}
+
+// measure finds out how far a member is who shares a DAG, from the first frame on that says so: who
+// only serves learns it in no other way, and who asks hears of queues as well.
+func (d *driver) measure(ctx context.Context, m *member, f frame.Frame) {
+	switch f.(type) {
+	case frame.Open, frame.Have:
+	default:
+		return
+	}
+	if m.measured {
+		return
+	}
+	m.measured = true
+	x := d.x
+	x.spawn(func() {
+		ctx, cancel := context.WithTimeout(ctx, pingTime)
+		defer cancel()
+		if r := <-ping.Ping(ctx, x.host, m.id); r.Error != nil {
+			x.log.Debug("ping", "peer", m.id, "err", r.Error)
+			return
+		}
+		x.post(ctx, refresh{m.id}) // the host has noted it
 	})
 }
 

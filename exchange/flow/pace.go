@@ -10,6 +10,8 @@ const (
 	// always have paceMin bytes.
 	paceTime = 500 * time.Millisecond
 	paceMin  = 16 << 10
+	// turnShare is what the last reply counts in the time that one takes.
+	turnShare = 0.25
 )
 
 // Pace spaces replies so that together they keep to a limit: the next begins when the limit
@@ -40,7 +42,7 @@ func (p *Pace) Begin(now time.Time, size int) {
 	if p.turn == 0 {
 		p.turn = took
 	}
-	p.turn += time.Duration(rateShare * float64(took-p.turn))
+	p.turn += time.Duration(turnShare * float64(took-p.turn))
 }
 
 // Ready is when the next reply may begin.

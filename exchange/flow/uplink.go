@@ -10,9 +10,17 @@ const (
 	depthMax   = 256
 	// probeGain is how much faster than measured an uplink is taken to be, or it would
 	// never be found to be faster.
-	probeGain = 1.1
-	// rateShare is what a new sample counts.
-	rateShare = 0.25
+	probeGain = 1.25
+	// rateTime is for how long, and up to twice that, the highest rate counts.
+	rateTime = 5 * time.Second
+	// With less than lowShare of its rate a line is not full, and with fullShare it is. Between
+	// trials the depth grows by a reply in the time that those under way take while it is not, and
+	// shrinks by depthRounds times less while it is.
+	lowShare    = 0.75
+	fullShare   = 0.9
+	depthRounds = 2
+	// trialFirst is when the first trial may be: to a crowd, what is sent first is worth the most.
+	trialFirst = 2 * time.Second
 )
 
 // Uplink decides when the next reply may begin, so that the line is never idle and, if it
@@ -20,133 +28,161 @@ const (
 // is late together, and nobody can pass on the half of a block. It goes by what the
 // receivers say that they have, not by what a socket has taken.
 //
-// If it is their lines that are slow, there must be many replies at a time. So it tries:
-// a greater depth stays if it raises the rate.
+// The rate is measured as BBR does it, see Cardwell et al., "Delivery Rate Estimation"
+// (draft-cheng-iccrg-delivery-rate-estimation): by what has arrived in the lifetime of each
+// reply. The highest lately is that of the line, for one connection alone may not fill it.
+//
+// If it is their lines that are slow, or connections that have not found their speed, there must
+// be many replies at a time. So it tries: a greater depth stays if it raises the rate, and as long
+// as the rate is not reached without.
 type Uplink struct {
-	rate  float64   // bytes/s that were measured, 0 before
 	queue float64   // bytes that are taken to wait in the line
 	at    time.Time // when that was so
 	out   int       // bytes that no receiver has said to have
-	acked time.Time // since when the line was busy, and it was not measured; zero if it is not
-	bytes int       // that have arrived since
-	ended int       // replies
-	depth int       // replies that may share the line
-	trial trial
+
+	arrived int       // bytes, ever
+	last    time.Time // when some did, or the line began to be busy
+	begun   time.Time // when the reply began of which the receiver was heard last, or the same
+	rates   [2]float64
+	turned  time.Time // when the first of these began to be measured
+	depth   float64   // replies that may share the line
+	trial   trial
 }
 
-// trial is of a greater depth, or of the same.
+// Reply is one under way.
+type Reply struct {
+	size    int
+	begun   time.Time
+	arrived int // Uplink's, when it began
+	last    time.Time
+	before  time.Time
+}
+
+// trial is of twice the depth.
 type trial struct {
-	began  time.Time // zero if there is none
-	bytes  int       // that have arrived in it
-	ended  int       // replies in it
-	before float64   // bytes/s with half the depth; 0 if this is no trial of more
+	before float64   // bytes/s, the rate before it; 0 if there is no trial
+	began  time.Time // when the depth was doubled
+	ended  int       // replies since
 	rest   time.Time // before which there is no other
 }
 
 // drain takes off the queue what has gone.
 func (u *Uplink) drain(now time.Time) {
-	u.queue = max(0, u.queue-probeGain*u.rate*now.Sub(u.at).Seconds())
+	u.queue = max(0, u.queue-probeGain*u.Rate()*now.Sub(u.at).Seconds())
 	u.at = now
 }
 
 // Begin notes that a reply of size bytes begins.
-func (u *Uplink) Begin(now time.Time, size int) {
+func (u *Uplink) Begin(now time.Time, size int) Reply {
 	u.drain(now)
 	if u.out == 0 {
-		u.acked = now // from now on it is busy
+		u.last, u.begun = now, now // from now on it is busy
+	}
+	if u.turned.IsZero() {
+		u.trial.rest = now.Add(trialFirst)
 	}
 	u.queue += float64(size)
 	u.out += size
+	return Reply{size: size, begun: now, arrived: u.arrived, last: u.last, before: u.begun}
 }
 
-// Arrived notes that a reply of size bytes has arrived, as was heard over a path with the
-// round trip time. waiting tells whether another is to follow at once: only then does the
-// line limit the rate.
-func (u *Uplink) Arrived(now time.Time, size int, rtt time.Duration, waiting bool) {
-	u.Lost(now, size)
-	u.measure(now, size)
-	// What was begun after it, but for what has left meanwhile, is still in the line.
-	u.queue = max(0, float64(u.out)-u.rate*rtt.Seconds())
-	u.judge(now, size, waiting)
+// Arrived notes that a reply has arrived, as was heard over a path with the round trip time.
+// waiting tells whether another is to follow at once: only then does the line limit the rate.
+func (u *Uplink) Arrived(now time.Time, r Reply, rtt time.Duration, waiting bool) {
+	u.Lost(now, r)
+	sample := u.measure(now, r, rtt)
+	// What was begun after it, but for what has left meanwhile, is still in the line. That was no
+	// more than the reply waited beyond what it takes to send: round trips are often overestimated.
+	onWay := min(u.Rate()*rtt.Seconds(), max(0, u.Rate()*now.Sub(r.begun).Seconds()-float64(r.size)))
+	u.queue = max(0, float64(u.out)-onWay)
+	u.judge(now, r.size, sample, waiting)
 }
 
-// measure takes samples of the rate while the line is busy.
-func (u *Uplink) measure(now time.Time, size int) {
-	if u.acked.IsZero() {
-		return
+// measure returns a sample of the rate, 0 if there is none. Receivers are not heard evenly: so it
+// counts neither what was heard in less time than it took to send, nor in less than a round trip.
+func (u *Uplink) measure(now time.Time, r Reply, rtt time.Duration) (sample float64) {
+	u.arrived += r.size
+	u.last = now
+	if r.begun.After(u.begun) {
+		u.begun = r.begun
 	}
-	u.bytes += size
-	u.ended++
-	span := now.Sub(u.acked)
-	if span >= trialMin || u.ended >= sampleBlocks && span >= sampleMin || u.rate == 0 {
-		sample := float64(u.bytes) / max(span, time.Millisecond).Seconds()
-		if u.rate == 0 {
-			u.rate = sample
-		} else {
-			u.rate += rateShare * (sample - u.rate)
-		}
-		u.acked, u.bytes, u.ended = now, 0, 0
+	span := max(now.Sub(r.last), r.begun.Sub(r.before))
+	if span < max(rtt, sampleMin) && u.Rate() > 0 {
+		return 0
 	}
-	if u.out == 0 {
-		u.acked, u.bytes, u.ended = time.Time{}, 0, 0
+	if now.Sub(u.turned) >= rateTime {
+		u.rates, u.turned = [2]float64{0, u.rates[0]}, now
 	}
+	sample = float64(u.arrived-r.arrived) / max(span, time.Millisecond).Seconds()
+	u.rates[0] = max(u.rates[0], sample)
+	return sample
 }
 
-// Lost notes that a reply of size bytes will not be heard of.
-func (u *Uplink) Lost(now time.Time, size int) {
+// Lost notes that a reply will not be heard of.
+func (u *Uplink) Lost(now time.Time, r Reply) {
 	u.drain(now)
-	u.out -= size
+	u.out -= r.size
 	u.queue = min(u.queue, float64(u.out))
 }
 
 // Rate is what was measured, in bytes/s; 0 if nothing was.
-func (u *Uplink) Rate() float64 { return u.rate }
+func (u *Uplink) Rate() float64 { return max(u.rates[0], u.rates[1]) }
 
 // Ready is when the next reply may begin, if nothing arrives before.
 func (u *Uplink) Ready(now time.Time, size int) time.Time {
 	u.drain(now)
-	if u.rate == 0 {
+	rate := u.Rate()
+	if rate == 0 {
 		if u.out < depthStart*size {
 			return now
 		}
 		return time.Time{}
 	}
-	over := u.queue - float64((max(u.depth, 1)-1)*size)
-	return now.Add(time.Duration(max(0, over) / (probeGain * u.rate) * float64(time.Second)))
+	over := u.queue - (max(u.depth, 1)-1)*float64(size)
+	return now.Add(time.Duration(max(0, over) / (probeGain * rate) * float64(time.Second)))
 }
 
-// judge tries what another depth is good for.
-func (u *Uplink) judge(now time.Time, size int, waiting bool) {
+// judge tries what another depth is good for. sample is a rate, 0 if none was measured.
+func (u *Uplink) judge(now time.Time, size int, sample float64, waiting bool) {
 	u.depth = max(u.depth, 1)
 	t := &u.trial
-	if !waiting || now.Before(t.rest) {
-		t.began = time.Time{}
-		u.giveUp()
-		return
-	}
-	if t.began.IsZero() {
-		t.began, t.bytes, t.ended = now, 0, 0
-		return
-	}
-	t.bytes += size
-	t.ended++
-	span := now.Sub(t.began)
-	if span < trialMin || t.ended < 2*u.depth && span < trialMax {
-		return
-	}
-	rate := float64(t.bytes) / span.Seconds()
 	switch {
-	case t.before > 0 && rate < trialGain*t.before:
-		u.giveUp()
-		t.rest = now.Add(trialPause)
-	case u.depth < depthMax:
-		u.depth *= 2
-		t.before = rate
+	case !waiting:
+		u.giveUp() // it says nothing of the line
+	case t.before > 0:
+		t.ended++
+		if span := now.Sub(t.began); span < trialMin || t.ended < int(2*u.depth) && span < trialMax {
+			return
+		}
+		if u.Rate() < trialGain*t.before {
+			u.giveUp()
+			t.rest = now.Add(trialPause)
+			return
+		}
+		u.double(now)
+	case !now.Before(t.rest):
+		u.double(now)
+	case sample > 0:
+		share := float64(size) / float64(u.out+size) // of what was under way
+		switch full := sample / u.Rate(); {
+		case full < lowShare:
+			u.depth = min(u.depth+share, depthMax)
+		case full > fullShare:
+			u.depth = max(u.depth-share/depthRounds, 1)
+		}
 	}
-	t.began = time.Time{}
 }
 
-// giveUp ends a trial of more, if there is one.
+// double begins a trial.
+func (u *Uplink) double(now time.Time) {
+	if u.depth > depthMax/2 {
+		return
+	}
+	u.depth *= 2
+	u.trial = trial{before: u.Rate(), began: now}
+}
+
+// giveUp ends a trial, if there is one.
 func (u *Uplink) giveUp() {
 	if u.trial.before > 0 {
 		u.depth = max(1, u.depth/2)

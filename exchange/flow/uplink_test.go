@@ -15,6 +15,7 @@ func drive(rate, down float64, rtt time.Duration, size int) (busy float64, most 
 	type sent struct {
 		left, far float64 // bytes that have to leave, and to be taken
 		heard     time.Time
+		reply     flow.Reply
 	}
 	var (
 		u     flow.Uplink
@@ -28,8 +29,7 @@ func drive(rate, down float64, rtt time.Duration, size int) (busy float64, most 
 			if at := u.Ready(now, size); at.IsZero() || at.After(now) {
 				break
 			}
-			u.Begin(now, size)
-			under = append(under, &sent{left: float64(size), far: float64(size)})
+			under = append(under, &sent{left: float64(size), far: float64(size), reply: u.Begin(now, size)})
 		}
 		room, waits := rate*step.Seconds(), 0.0
 		var rest []*sent
@@ -43,7 +43,7 @@ func drive(rate, down float64, rtt time.Duration, size int) (busy float64, most 
 			if s.heard.IsZero() || now.Before(s.heard) {
 				rest = append(rest, s)
 			} else {
-				u.Arrived(now, size, rtt, true)
+				u.Arrived(now, s.reply, rtt, true)
 			}
 		}
 		under = rest
@@ -73,11 +73,36 @@ func TestUplinkIsBusy(t *testing.T) {
 	}
 }
 
-// TestUplinkToSlowPeers: if it is the peers' lines that are slow, many are served at a time.
+// TestUplinkToSlowPeers: if it is the peers' lines that are slow, or connections that do not fill
+// the line, many are served at a time.
 func TestUplinkToSlowPeers(t *testing.T) {
-	busy, _ := drive(10e6, 1e6, 50*time.Millisecond, 256<<10)
-	if busy < 0.7 {
-		t.Errorf("busy for %.0f %% of the time", 100*busy)
+	for _, c := range []struct {
+		rate, down float64 // bytes/s
+		least      float64
+	}{{10e6, 1e6, 0.7}, {2.5e6, 0.65e6, 0.8}, {2.5e6, 1.6e6, 0.8}} {
+		busy, _ := drive(c.rate, c.down, 50*time.Millisecond, 256<<10)
+		t.Logf("%.0f of %.0f kB/s: busy %.0f %%", c.down/1e3, c.rate/1e3, 100*busy)
+		if busy < c.least {
+			t.Errorf("%.0f of %.0f kB/s: busy for %.0f %% of the time", c.down/1e3, c.rate/1e3, 100*busy)
+		}
+	}
+}
+
+// TestUplinkUneven: who is heard late and who soon do not make the line seem faster than it is.
+func TestUplinkUneven(t *testing.T) {
+	const size, line, rtt = 256 << 10, 2.5e6, 50 * time.Millisecond
+	var u flow.Uplink
+	now := time.Unix(1e9, 0)
+	took := time.Duration(size / line * float64(time.Second))
+	for range 50 { // pairs, of which the first is heard when the second is
+		first, second := u.Begin(now, size), u.Begin(now.Add(took), size)
+		now = now.Add(2*took + rtt)
+		u.Arrived(now, first, rtt, true)
+		u.Arrived(now.Add(time.Millisecond), second, rtt, true)
+		now = now.Add(took)
+	}
+	if rate := u.Rate(); rate > 1.2*line {
+		t.Errorf("%.0f kB/s were measured, %.0f are there", rate/1e3, line/1e3)
 	}
 }
 
@@ -85,11 +110,11 @@ func TestUplinkToSlowPeers(t *testing.T) {
 func TestUplinkLost(t *testing.T) {
 	var u flow.Uplink
 	now := time.Unix(1e9, 0)
-	u.Begin(now, 1000)
+	lost := u.Begin(now, 1000)
 	if at := u.Ready(now, 1000); !at.IsZero() {
 		t.Fatalf("the second reply may begin at %v, before anything has arrived", at)
 	}
-	u.Lost(now, 1000)
+	u.Lost(now, lost)
 	if at := u.Ready(now, 1000); !at.Equal(now) {
 		t.Fatalf("the second reply may begin at %v, want now", at)
 	}

@@ -83,6 +83,7 @@ type remote struct {
 func (m *Machine) peerUp(e PeerUp) {
 	if r := m.peers[e.Peer]; r != nil {
 		r.near = e.Near
+		r.window.RoundTrip(e.RTT)
 		return
 	}
 	m.seq++

@@ -14,6 +14,10 @@ const (
 	asksMin   = 2
 	asksAlone = 3
 	asksStart = 8
+	// asksFresh is how many leaves a peer may be asked for beyond that which it has just got and
+	// no more than freshMax have.
+	asksFresh = 2
+	freshMax  = 2
 	// asksGuest is how many leaves a guest may always be asked for: boxo serves those first
 	// who want much of it, up to 16 blocks, and those who want less each 10 s.
 	asksGuest = 16
@@ -51,8 +55,24 @@ func (m *Machine) fill(d *dag) {
 		}
 		m.ask(best, leaf)
 	}
+	m.freshen(d)
 	m.relieve(d)
 	m.watchLack(d)
+}
+
+// freshen asks peers for leaves that they have just got and few have, before all that they are
+// asked for already: otherwise what is rarest would wait for the longest queues.
+func (m *Machine) freshen(d *dag) {
+	f := d.fetch
+	for _, l := range d.links {
+		i := l.fresh
+		if l.fresh = -1; i < 0 || !f.need.has(i) || f.busy.has(i) || !l.serves() || l.r.guest || l.isBarred(m.now, i) {
+			continue
+		}
+		if l.r.asked > 0 && l.r.asked < asksMin+asksFresh && !slices.ContainsFunc(l.asks, func(a *ask) bool { return d.avail[a.n] <= d.avail[i] }) {
+			m.ask(l, i)
+		}
+	}
 }
 
 // sated tells whether the limit has no room for more of the DAG from peers that are not

@@ -41,6 +41,12 @@ func (m *Machine) hasGuests() bool {
 	return slices.ContainsFunc(m.order, func(r *remote) bool { return r.guest })
 }
 
+// Seeks tells whether a DAG is looked for, of which no peer has sent the nodes yet.
+func (m *Machine) Seeks(root cid.Cid) bool {
+	d := m.dags[root]
+	return d != nil && d.fetch != nil && d.state == dagAsked
+}
+
 // settle says so when it is known whether anybody knows the DAG, or those have been silent
 // about it for too long who have not said so.
 func (m *Machine) settle(d *dag) {

@@ -257,6 +257,14 @@ func (m *Machine) has(l *link, list []frame.Range) bool {
 				d.fetch.appeared = m.now
 			}
 			m.rate(d, i, func() { l.has.add(i); d.avail[i]++ })
+			if d.avail[i] <= freshMax {
+				l.fresh = i
+			}
+			if d.avail[i] == 2 {
+				for _, o := range d.links {
+					delete(o.entrusted, i)
+				}
+			}
 		}
 	}
 	if fresh {
@@ -281,7 +289,11 @@ func (m *Machine) lost(l *link, i int) {
 }
 
 // copied notes that a leaf is sent.
-func (m *Machine) copied(d *dag, i int) {
+func (m *Machine) copied(l *link, i int) {
+	d := l.d
+	if d.copies[i] == 0 && d.avail[i] == 0 {
+		l.entrusted[i] = m.now
+	}
 	m.rate(d, i, func() { d.copies[i] = min(d.copies[i], copiesMax) + 1 })
 }
 

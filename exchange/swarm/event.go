@@ -44,7 +44,7 @@ const (
 // Events of the network.
 type (
 	// PeerUp means that a peer speaks the protocol and can be talked to. It may be said
-	// again when Near has changed.
+	// again when Near has changed, or the round trip time is known.
 	PeerUp struct {
 		Peer peer.ID
 		RTT  time.Duration // 0 if unknown
@@ -55,6 +55,12 @@ type (
 	}
 	// PeerDown means that it no longer can. All it owes and is owed is void.
 	PeerDown struct{ Peer peer.ID }
+	// Provider means that a peer, which need not be connected, is said to have a DAG: a search
+	// has named it, or it has said so, or shown it, in another protocol.
+	Provider struct {
+		Peer peer.ID
+		Root cid.Cid
+	}
 	// Frames are what a peer's control stream said, in order.
 	Frames struct {
 		Peer   peer.ID
@@ -148,6 +154,7 @@ type (
 
 func (PeerUp) event()    {}
 func (PeerDown) event()  {}
+func (Provider) event()  {}
 func (Frames) event()    {}
 func (Receiving) event() {}
 func (Walked) event()    {}

@@ -23,6 +23,8 @@ type fetch struct {
 	urgent []wait         // that somebody waits for, by number: without the first who reads cannot go on
 	size   int            // bytes that a leaf is taken for
 
+	named []peer.ID // peers that are said to have the DAG, connected or not
+
 	began   time.Time
 	settle  alarm.Alarm
 	settled bool   // whether anybody knows the DAG is known
@@ -94,6 +96,19 @@ func (f *fetch) read(e Fetch) {
 		f.reads[e.ID] = -1
 	}
 }
+
+// provider notes that a peer is said to have a DAG. If it says itself that it has not, that
+// holds for a while.
+func (m *Machine) provider(e Provider) {
+	d := m.dags[e.Root]
+	if d == nil || d.fetch == nil || d.fetch.isNamed(e.Peer) || len(d.fetch.named) == namedMax {
+		return
+	}
+	d.fetch.named = append(d.fetch.named, e.Peer)
+	m.seek(d)
+}
+
+func (f *fetch) isNamed(id peer.ID) bool { return slices.Contains(f.named, id) }
 
 // parts tells whether nobody wants more than parts.
 func (f *fetch) parts() bool {

@@ -113,6 +113,7 @@ type link struct {
 	early        []frame.Range // that it has, told before the leaves were known
 	has          leaves        // nil until they are
 	asks         []*ask        // oldest first
+	fresh        int           // leaf that it got last and few have, -1 if there is none
 	asking       []int         // to be in the next Request
 	inherits     int           // leaves that are being taken back for it
 	barred       map[int]time.Time
@@ -122,6 +123,9 @@ type link struct {
 	waits  bool       // it was told that the leaves are not known yet
 	queue  []int      // asked for by the peer, and not answered yet, oldest first
 	queued map[int]struct{}
+	// entrusted are leaves that were sent to the peer when nobody else had them but this side, and
+	// nobody else has yet.
+	entrusted map[int]time.Time
 }
 
 // channel is one direction of a link.
@@ -154,6 +158,7 @@ type ask struct {
 func (m *Machine) peerUp(e PeerUp) {
 	if r := m.peers[e.Peer]; r != nil {
 		r.near = e.Near
+		r.window.RoundTrip(e.RTT)
 		return
 	}
 	r := &remote{id: e.Peer, near: e.Near, guest: e.Guest, allow: AllowStart, window: flow.Window{Size: flow.WindowStart, RTT: e.RTT}, heard: m.now}
@@ -185,18 +190,26 @@ func (m *Machine) peerDown(id peer.ID) {
 
 // link returns that of the peer and the DAG.
 func (m *Machine) link(r *remote, d *dag) *link {
-	for _, l := range r.links {
-		if l.d == d {
-			return l
-		}
+	if l := r.about(d); l != nil {
+		return l
 	}
-	l := &link{r: r, d: d, barred: make(map[int]time.Time), vain: make(map[int]int), queued: make(map[int]struct{})}
+	l := &link{r: r, d: d, fresh: -1, barred: make(map[int]time.Time), vain: make(map[int]int), queued: make(map[int]struct{}), entrusted: make(map[int]time.Time)}
 	if d.state == dagKnown {
 		l.has = newLeaves(len(d.leaves))
 	}
 	r.links = append(r.links, l)
 	d.links = append(d.links, l)
 	return l
+}
+
+// about returns the peer's link about the DAG, nil if there is none.
+func (r *remote) about(d *dag) *link {
+	for _, l := range r.links {
+		if l.d == d {
+			return l
+		}
+	}
+	return nil
 }
 
 // unlink forgets a link: what was asked of the peer is asked of others.
@@ -265,12 +278,8 @@ func (m *Machine) mayOpen(r *remote, d *dag) bool {
 	if !r.stalled.IsZero() {
 		return false
 	}
-	for _, l := range r.links {
-		if l.d == d {
-			return l.mine.state == channelNone && !m.now.Before(l.refused)
-		}
-	}
-	return true
+	l := r.about(d)
+	return l == nil || l.mine.state == channelNone && !m.now.Before(l.refused)
 }
 
 const (
@@ -279,6 +288,10 @@ const (
 	creditSize = 4 << 20
 	// seekersMax is how many peers are asked about a DAG before one has answered.
 	seekersMax = 8
+	// guessesMax is how many peers are asked about a DAG that nobody has named as providers: who
+	// is connected to many does not ask them all, and searches meanwhile.
+	guessesMax = 64
+	namedMax   = 256 // providers of a DAG that are remembered
 )
 
 // seekNodes asks a peer for the nodes of a DAG, and others whether they have it: one that
@@ -313,13 +326,34 @@ func (m *Machine) seekNodes(d *dag) {
 			sources++
 		}
 	}
-	for _, r := range m.nearest() {
-		if open < most && !r.guest && m.mayOpen(r, d) {
-			m.open(m.link(r, d), sources < sourcesMax)
-			sources++
-			open++
+	guesses := 0
+	for _, l := range d.links {
+		if l.theirs.state == channelNone && !d.fetch.isNamed(l.r.id) {
+			guesses++
 		}
 	}
+	candidates := m.nearest()
+	slices.SortStableFunc(candidates, func(a, b *remote) int { return cmp.Compare(d.rank(a), d.rank(b)) })
+	for _, r := range candidates {
+		guess := r.about(d) == nil && !d.fetch.isNamed(r.id)
+		if open == most || r.guest || guess && guesses == guessesMax || !m.mayOpen(r, d) {
+			continue
+		}
+		m.open(m.link(r, d), sources < sourcesMax)
+		sources++
+		open++
+		if guess {
+			guesses++
+		}
+	}
+}
+
+// rank is lower for a peer that is said to have the DAG.
+func (d *dag) rank(r *remote) int {
+	if d.fetch.isNamed(r.id) {
+		return 0
+	}
+	return 1
 }
 
 // nearest lists peers that can be asked, the best first.

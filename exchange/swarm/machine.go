@@ -144,6 +144,8 @@ func (m *Machine) handle(e Event) {
 		m.peerUp(e)
 	case PeerDown:
 		m.peerDown(e.Peer)
+	case Provider:
+		m.provider(e)
 	case Fetch:
 		m.fetch(e)
 	case Leave:

@@ -16,6 +16,9 @@ const (
 	// strangersMax is how many of these are chosen because they were not served for the
 	// longest time, whatever they give.
 	strangersMax = 2
+	// strangersShare is what they may be sent, as a share of what those are who give, while these
+	// wait for more.
+	strangersShare = 0.125
 	// holdTime is for how long a peer that may ask is sure of it.
 	holdTime       = time.Second
 	rotationPeriod = 500 * time.Millisecond
@@ -24,6 +27,8 @@ const (
 	allowMax       = 16 << 20               // bytes that one may ask for who is alone
 	// incomeTime is the time over which what a peer gives counts.
 	incomeTime = 20 * time.Second
+	// trustTime is for how long a leaf counts that a peer has and does not pass on.
+	trustTime = 10 * time.Second
 	// paceTurn is how long it may take until all who may ask have had their turn, if a
 	// limit holds.
 	paceTurn = askTimeMax * 2 / 3
@@ -99,7 +104,8 @@ func (m *Machine) rotate() {
 }
 
 // elect chooses who may ask of those that want: who may for less than holdTime or has not
-// had what it was let in for, who has given most, and who has waited longest.
+// had what it was let in for, who has given most, who passes on what it gets, and who has waited
+// longest.
 func (m *Machine) elect(want []*remote, chosen map[*remote]bool, most int) {
 	if len(chosen)+len(want) <= most {
 		for _, r := range want {
@@ -123,13 +129,26 @@ func (m *Machine) elect(want []*remote, chosen map[*remote]bool, most int) {
 		}
 	}
 	slices.SortStableFunc(want, func(a, b *remote) int {
-		return cmp.Or(cmp.Compare(a.server.lost, b.server.lost), a.server.last.Compare(b.server.last))
+		return cmp.Or(cmp.Compare(a.server.lost, b.server.lost), cmp.Compare(m.keeps(a), m.keeps(b)), a.server.last.Compare(b.server.last))
 	})
 	for _, r := range want {
 		if len(chosen) < most {
 			chosen[r] = true
 		}
 	}
+}
+
+// keeps is how many leaves the peer was entrusted with lately, and has passed on to nobody. As in
+// BEP 16, those are given the next one first that spread what they have.
+func (m *Machine) keeps(r *remote) (n int) {
+	for _, l := range r.links {
+		for _, at := range l.entrusted {
+			if m.now.Sub(at) < trustTime {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // isOwed tells whether a peer waits that was let in and has not had its turn, which a limit

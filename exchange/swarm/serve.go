@@ -49,7 +49,9 @@ type server struct {
 	rotated  time.Time
 	seq      uint64
 	sending  int // bytes of replies that are not written yet
-	rotation alarm.Alarm
+	// strangers is how many bytes may be sent to those who give nothing while others wait.
+	strangers float64
+	rotation  alarm.Alarm
 }
 
 // served is a peer as the server sees it.
@@ -80,6 +82,7 @@ type reply struct {
 	left    map[int]struct{} // leaves that it has not said that it has, as guests need not
 	nodes   bool             // and the nodes before them
 	slot    bool
+	line    flow.Reply // if it has a slot
 	written bool
 	old     alarm.Alarm
 }
@@ -315,7 +318,7 @@ func (m *Machine) serve() {
 	for waiting > 0 && m.server.sending < m.o.ServingSizeMax {
 		var next *remote
 		for _, r := range m.order {
-			if r.server.size > 0 && m.mayReply(r, waiting) && (next == nil || r.server.before(&next.server)) {
+			if r.server.size > 0 && m.mayReply(r, waiting) && (next == nil || m.before(r, next)) {
 				next = r
 			}
 		}
@@ -337,9 +340,33 @@ func (m *Machine) crowded(r *remote, waiting int) bool {
 }
 
 // before tells whose turn is sooner: of two that were never served, or at the same time, whose
-// was let in sooner. Who does not take what it is sent comes after all others.
-func (s *served) before(o *served) bool {
-	return cmp.Or(cmp.Compare(s.lost, o.lost), s.last.Compare(o.last), s.elected.Compare(o.elected)) < 0
+// was let in sooner. Who does not take what it is sent comes after all others, and before that who
+// gives nothing, once strangers have had their share.
+func (m *Machine) before(r, o *remote) bool {
+	a, b := &r.server, &o.server
+	if c := cmp.Compare(a.lost, b.lost); c != 0 {
+		return c < 0
+	}
+	if ra, rb := m.isStranger(r), m.isStranger(o); ra != rb && m.server.strangers <= 0 {
+		return rb
+	}
+	return cmp.Or(a.last.Compare(b.last), a.elected.Compare(b.elected)) < 0
+}
+
+// isStranger tells whether a peer has given nothing lately, and wants more than a little.
+func (m *Machine) isStranger(r *remote) bool {
+	return r.server.incomeAt(m.now) == 0 && r.server.size > slotFree && !r.guest
+}
+
+// spend counts what is sent to strangers while others wait who have given something.
+func (m *Machine) spend(r *remote, stranger bool, size int) {
+	s := &m.server
+	switch {
+	case !stranger:
+		s.strangers = min(s.strangers+strangersShare*float64(size), quantum)
+	case slices.ContainsFunc(m.order, func(o *remote) bool { return o != r && o.server.size > 0 && !m.isStranger(o) }):
+		s.strangers -= float64(size)
+	}
 }
 
 // mayReply tells whether a reply to the peer may begin now.
@@ -353,7 +380,7 @@ func (m *Machine) mayReply(r *remote, waiting int) bool {
 	if writing > r.server.beside || !r.near && !m.inPace() {
 		return false
 	}
-	return r.server.size <= slotFree || r.server.quick >= quickSize || m.exempt(r) || waiting == 1 && !m.othersServed(r) || m.lineReady()
+	return r.server.size <= slotFree || r.server.quick >= quickSize || m.exempt(r) || waiting == 1 && !m.othersServed(r) && !m.othersInterested(r) || m.lineReady()
 }
 
 // exempt tells whether a limit holds for others and not for the peer: it is not in their
@@ -376,6 +403,11 @@ func (m *Machine) quantum(r *remote) int {
 		return quantum
 	}
 	return m.o.Pace.Reply(quantum)
+}
+
+// othersInterested tells whether others may ask for something soon.
+func (m *Machine) othersInterested(r *remote) bool {
+	return slices.ContainsFunc(m.order, func(o *remote) bool { return o != r && o.interested() })
 }
 
 // othersServed tells whether replies to others are under way.
@@ -423,6 +455,7 @@ func (m *Machine) serveNext(r *remote, crowded bool) {
 		size += d.sizes[l.queue[n]]
 		n++
 	}
+	m.spend(r, m.isStranger(r), size)
 	numbers := slices.Clone(l.queue[:n])
 	m.unqueue(l, func(i int) bool { return !slices.Contains(numbers, i) })
 	p := m.reply(l, size)
@@ -430,7 +463,7 @@ func (m *Machine) serveNext(r *remote, crowded bool) {
 	for _, i := range numbers {
 		a.Cids = append(a.Cids, d.leaves[i])
 		p.left[i] = struct{}{}
-		m.copied(d, i)
+		m.copied(l, i)
 	}
 	m.do(a)
 }
@@ -441,7 +474,7 @@ func (m *Machine) reply(l *link, size int) *reply {
 	m.server.seq++
 	p := &reply{seq: m.server.seq, l: l, begun: m.now, size: size, left: make(map[int]struct{})}
 	if p.slot = r.server.quick < quickSize && !m.exempt(r) && size > slotFree; p.slot {
-		m.server.uplink.Begin(m.now, size)
+		p.line = m.server.uplink.Begin(m.now, size)
 	}
 	if !r.near {
 		m.o.Pace.Begin(m.now, size)
@@ -479,7 +512,7 @@ func (m *Machine) slotTime(r *remote, size int) time.Duration {
 func (m *Machine) vacate(p *reply) {
 	if p.slot {
 		p.slot = false
-		m.server.uplink.Lost(m.now, p.size)
+		m.server.uplink.Lost(m.now, p.line)
 	}
 }
 
@@ -558,7 +591,7 @@ func (m *Machine) acked(l *link, list []frame.Range) bool {
 		}
 		if p.slot {
 			p.slot = false
-			m.server.uplink.Arrived(m.now, p.size, l.r.window.RTT, m.waiting() > 0)
+			m.server.uplink.Arrived(m.now, p.line, l.r.window.RTT, m.waiting() > 0)
 		}
 		s.proven, s.lost = true, 0
 		quanta := time.Duration(max(1, (p.size+quantum-1)/quantum))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/exchange/flow"
+	"github.com/p2pnode/p2pnode/exchange/frame"
 	"github.com/p2pnode/p2pnode/exchange/swarm"
 )
 
@@ -62,6 +63,7 @@ type node struct {
 	sent    int // bytes of leaves
 	faults  []swarm.Fault
 	frames  int
+	opens   int  // of these
 	silent  bool // takes all and sends nothing
 	deaf    bool // hears nothing
 	guest   bool // others take it for one that speaks another protocol
@@ -216,6 +218,11 @@ func (n *node) do(a swarm.Action) {
 			return
 		}
 		n.frames += len(a.Frames)
+		for _, f := range a.Frames {
+			if _, is := f.(frame.Open); is {
+				n.opens++
+			}
+		}
 		s.after((n.rtt+c.to.rtt)/4, func() {
 			if c.to.conns[n] != nil && !c.to.deaf {
 				c.to.step(swarm.Frames{Peer: n.id, Frames: a.Frames})

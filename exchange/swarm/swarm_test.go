@@ -55,6 +55,46 @@ func TestFlashCrowd(t *testing.T) {
 	}
 }
 
+// TestRiders: peers that hardly pass on what they get do not hold up those that do.
+func TestRiders(t *testing.T) {
+	last := func(riders int) (worst time.Duration) {
+		s := newSim(t, 1, 32, 256<<10)
+		s.node(50*ms, 10*mbit).fillUp()
+		var givers []*node
+		for k := range 12 + riders {
+			up := 10.0 * mbit
+			if k >= 12 {
+				up = 0.01 * mbit
+			}
+			o := s.node(50*ms, up)
+			if k < 12 {
+				givers = append(givers, o)
+			}
+		}
+		for i, a := range s.nodes {
+			for _, b := range s.nodes[:i] {
+				s.connect(a, b)
+			}
+		}
+		began := s.now
+		for _, o := range s.nodes[1:] {
+			o.step(swarm.Fetch{ID: 1, Root: s.root})
+		}
+		if !s.run(time.Hour, func() bool { return !slices.ContainsFunc(givers, func(o *node) bool { return o.done.IsZero() }) }) {
+			t.Fatal("not all are done who give")
+		}
+		for _, o := range givers {
+			worst = max(worst, o.done.Sub(began))
+		}
+		return worst
+	}
+	alone, beside := last(0), last(4)
+	t.Logf("%v, and %v beside four that hardly give", alone, beside)
+	if beside > alone*13/10 {
+		t.Errorf("12 took %v, and %v beside four that hardly give", alone, beside)
+	}
+}
+
 // TestSparse: who is not connected to the seed gets all from who is.
 func TestSparse(t *testing.T) {
 	s := newSim(t, 1, 8, 256<<10)
@@ -90,6 +130,29 @@ func TestNobodyKnows(t *testing.T) {
 	}
 	if took := b.settled.Sub(began); took > 2*time.Second {
 		t.Errorf("it took %v until it was clear that nobody knows the DAG", took)
+	}
+}
+
+// TestGuesses: who is connected to very many does not ask them all, but at once one that is said
+// to have it.
+func TestGuesses(t *testing.T) {
+	const peers, guesses = 200, 64
+	s := newSim(t, 1, 8, 1000)
+	get, seed := s.node(50*ms, 10*mbit), s.node(80*ms, 10*mbit).fillUp() // which is the farthest, and so the last
+	s.connect(get, seed)
+	for range peers {
+		s.connect(get, s.node(50*ms, 10*mbit))
+	}
+	began := s.now
+	get.step(swarm.Fetch{ID: 1, Root: s.root})
+	s.run(2*time.Second, func() bool { return !get.settled.IsZero() })
+	if get.settled.IsZero() || get.opens != guesses {
+		t.Fatalf("asked %d after %v, settled: %t", get.opens, s.now.Sub(began), !get.settled.IsZero())
+	}
+	get.step(swarm.Provider{Peer: seed.id, Root: s.root})
+	s.run(time.Second, func() bool { return !get.done.IsZero() })
+	if get.done.IsZero() || get.opens != guesses+1 {
+		t.Errorf("got %d leaves, asked %d", get.got, get.opens)
 	}
 }
 
