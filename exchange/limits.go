@@ -63,9 +63,10 @@ const (
 	savedMax      = 1 << 16 // CIDs of blocks that were stored lately
 	addrTime      = 10 * time.Minute
 	progressEvery = 20 * time.Millisecond // least time between two reports of a long message that comes in
-	// pieceSize is how much of a message that goes out is written at a time, and
-	// servingEvery the least time between two reports of it.
-	pieceSize    = 64 << 10
+	// pieceSize is how much of a message that goes out is written at a time: with its
+	// header of 12 bytes the most that yamux sends as one, which is just four records of
+	// TLS. servingEvery is the least time between two reports of it.
+	pieceSize    = 64<<10 - 12
 	servingEvery = 250 * time.Millisecond
 
 	// paceSize is how much of a message moves at a time while there is a limit, and

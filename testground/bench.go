@@ -87,14 +87,14 @@ func (c cli) try(ctx context.Context, b *benchmark, t trial) error {
 		if client != scenario.Ours {
 			values["client"] = client
 		}
-		list, err := c.runs(ctx, b, t.name+", "+client, t.scenario, t.peers, values)
+		list, err := c.runs(ctx, b, t.name+", "+client, t, t.peers, values)
 		if err != nil {
 			return err
 		}
 		runs[client] = list
 	}
 	if t.than != nil {
-		list, err := c.runs(ctx, b, t.name+", "+t.than.name, t.scenario, t.than.peers, t.than.values)
+		list, err := c.runs(ctx, b, t.name+", "+t.than.name, t, t.than.peers, t.than.values)
 		if err != nil {
 			return err
 		}
@@ -105,15 +105,15 @@ func (c cli) try(ctx context.Context, b *benchmark, t trial) error {
 	return nil
 }
 
-// runs runs a scenario with every seed, unless that was done before. Runs that fail are not
+// runs runs the scenario of a trial with every seed, unless that was done before. Runs that fail are not
 // among those that it returns.
-func (c cli) runs(ctx context.Context, b *benchmark, what, name string, peers int, values map[string]string) (list []measure.Run, err error) {
-	scene, err := scenario.Find(name)
+func (c cli) runs(ctx context.Context, b *benchmark, what string, t trial, peers int, values map[string]string) (list []measure.Run, err error) {
+	scene, err := scenario.Find(t.scenario)
 	if err != nil {
 		return nil, err
 	}
 	for seed := b.from; seed <= b.to; seed++ {
-		j := job{scenario: scene, peers: peers, seed: seed, values: values}
+		j := job{scenario: scene, peers: peers, seed: seed, values: values, net: t.net}
 		run, done := b.ran[j.String()]
 		if !done {
 			if err := errors.Join(j.check(), c.admit(j, outputs{force: b.force}, 1)); err != nil {

@@ -17,6 +17,7 @@ type trial struct {
 	goal     float64 // times the limit
 	rivals   []string
 	least    bool   // the goal is what it must be at least
+	net      string // that all talk over, of sim.MediumNames; empty: a model of connections
 	than     *other // of which the limit is; nil: of the bound that the run tells
 }
 
@@ -60,8 +61,11 @@ func chapters() []chapter {
 	}
 }
 
-// boxo is the rival, as it fetches a whole DAG.
-const boxo = "boxo-pin"
+// boxo is the rival, as it fetches a whole DAG, and quic the network that is QUIC itself.
+const (
+	boxo = "boxo-pin"
+	quic = "quic"
+)
 
 // fetchOf is a trial of one peer that fetches from others by fast lines.
 func fetchOf(name string, peers int, goal float64, values ...map[string]string) trial {
@@ -114,20 +118,25 @@ func manyWants() (list []trial) {
 
 // crowds are many peers that fetch the same.
 func crowds() (list []trial) {
-	for _, crowd := range []struct {
-		n, mib int
-		goal   float64
-		rivals []string
-	}{
-		{4, 8, 1.5, []string{boxo}}, {16, 8, 1.5, []string{boxo}}, {64, 8, 1.5, []string{boxo}}, {128, 8, 1.5, nil},
-		{4, 64, 1.25, nil}, {16, 64, 1.25, nil}, {64, 64, 1.25, nil},
-	} {
-		list = append(list, trial{
-			name: fmt.Sprintf("crowd of %d, %d MiB", crowd.n, crowd.mib), scenario: "flash-crowd", peers: crowd.n + 1,
-			values: crowdValues(crowd.mib), series: "completion_time_s", goal: crowd.goal, rivals: crowd.rivals,
-		})
+	of := func(n, mib int, goal float64, rivals ...string) trial {
+		return trial{
+			name: fmt.Sprintf("crowd of %d, %d MiB", n, mib), scenario: "flash-crowd", peers: n + 1,
+			values: crowdValues(mib), series: "completion_time_s", goal: goal, rivals: rivals,
+		}
 	}
-	return list
+	overQUIC := func(t trial) trial {
+		t.name += ", QUIC"
+		t.net = quic
+		return t
+	}
+	line20 := of(8, 50, 1.3)
+	line20.name += ", 20 Mbit/s up"
+	line20.values = with(line20.values, map[string]string{"uplink": "20mbit"})
+	return []trial{
+		of(4, 8, 1.5, boxo), of(16, 8, 1.5, boxo), of(64, 8, 1.5, boxo), of(128, 8, 1.5),
+		of(4, 64, 1.25), of(16, 64, 1.25), of(64, 64, 1.25),
+		overQUIC(of(16, 8, 1.5, boxo)), overQUIC(line20),
+	}
 }
 
 // crowdValues are those of a crowd that fetches so many MiB.
@@ -184,21 +193,22 @@ func lies() (list []trial) {
 	return list
 }
 
-// freeRiders are crowds of 16 of which four hardly give, or nothing.
+// freeRiders are crowds of 16 of which four hardly give. What they ask for and confirm fills their
+// lines, so all talk over QUIC itself.
 func freeRiders() (list []trial) {
 	for _, c := range []struct {
 		mib    int
 		gives  string
 		rivals []string
-	}{{8, "64kbit", []string{boxo}}, {8, "4kbit", nil}, {32, "64kbit", nil}} {
+	}{{8, "64kbit", []string{boxo}}, {8, "500kbit", nil}, {32, "64kbit", nil}} {
 		values := with(crowdValues(c.mib), map[string]string{"gives": c.gives})
 		without := other{"12 without riders, s", 13, with(values, map[string]string{"riders": "0"}), "completion_time_s"}
 		givers := trial{
-			name: fmt.Sprintf("12 who give, beside 4 riders of %s/s, %d MiB, s", c.gives, c.mib), scenario: "free-riders", peers: 17, values: values,
-			series: "completion_time_s", goal: 1.1, rivals: c.rivals, than: &without,
+			name: fmt.Sprintf("12 who give, beside 4 riders of %s/s, %d MiB, QUIC, s", c.gives, c.mib), scenario: "free-riders", peers: 17, values: values,
+			series: "completion_time_s", goal: 1.1, rivals: c.rivals, net: quic, than: &without,
 		}
 		riders := givers
-		riders.name = fmt.Sprintf("4 riders of %s/s, the median, %d MiB", c.gives, c.mib)
+		riders.name = fmt.Sprintf("4 riders of %s/s, the median, %d MiB, QUIC", c.gives, c.mib)
 		riders.series, riders.goal, riders.least, riders.than = "riders_times_givers", 2, true, nil
 		list = append(list, givers, riders)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // Kubo is one Kubo daemon and its repo: profile test, no routing, so that it talks to whom it is
-// told and to nobody else.
+// told and to nobody else. Wherever these are, it asks them all for what it wants.
 type Kubo struct {
 	Binary string
 	Repo   string
@@ -44,7 +44,13 @@ func (n *Kubo) Start(ctx context.Context) error {
 }
 
 func (n *Kubo) init(ctx context.Context) error {
-	steps := [][]string{{"init", "--profile", "test"}, {"config", "Routing.Type", "none"}}
+	steps := [][]string{
+		{"init", "--profile", "test"},
+		{"config", "Routing.Type", "none"},
+		// By default it asks peers at private addresses, and leaves the others to routing, of which
+		// there is none here: it would ask nobody, and wait for ever.
+		{"config", "--bool", "Internal.Bitswap.BroadcastControl.Enable", "false"},
+	}
 	if n.Listen != "" {
 		listen, err := json.Marshal([]string{n.Listen})
 		if err != nil {

@@ -10,7 +10,8 @@
 // when it gets SIGTERM. It needs root.
 //
 // Kubo runs as it comes, with its profile "test" and without routing, so that both know each other
-// and nobody else. Where Kubo has a usual way to do something and a better one, the table has both,
+// and nobody else; since routing cannot tell it whom to ask, it asks all, as it does by default in a
+// private network. Where Kubo has a usual way to do something and a better one, the table has both,
 // and the goal is held against the better one. It is not a benchmark of either program's parts, and
 // no figure of it holds for another machine.
 package main

@@ -68,7 +68,7 @@ func (g goal) String() string {
 	if g.ratio {
 		unit = "×"
 	}
-	return fmt.Sprintf("%s %g%s", sign, g.bound, unit)
+	return fmt.Sprintf("%s %.3g%s", sign, g.bound, unit)
 }
 
 // row is one line of the table.
