@@ -66,10 +66,14 @@ func (m *Machine) freshen(d *dag) {
 	f := d.fetch
 	for _, l := range d.links {
 		i := l.fresh
-		if l.fresh = -1; i < 0 || !f.need.has(i) || f.busy.has(i) || !l.serves() || l.r.guest || l.isBarred(m.now, i) {
+		if l.fresh = -1; i < 0 || !f.need.has(i) || f.busy.has(i) || !f.near(i) || l.isBarred(m.now, i) {
 			continue
 		}
-		if l.r.asked > 0 && l.r.asked < asksMin+asksFresh && !slices.ContainsFunc(l.asks, func(a *ask) bool { return d.avail[a.n] <= d.avail[i] }) {
+		if !l.serves() || l.r.guest || !f.isRead() && l.r.isRead() || !l.r.near && m.sated(d) {
+			continue
+		}
+		rarer := !slices.ContainsFunc(l.asks, func(a *ask) bool { return d.avail[a.n] <= d.avail[i] })
+		if rarer && l.r.asked > 0 && l.r.asked < asksMin+asksFresh {
 			m.ask(l, i)
 		}
 	}

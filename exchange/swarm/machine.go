@@ -15,7 +15,7 @@
 // Invariants (Machine.Invariants tells whether they hold):
 //  1. A leaf is asked of at most one peer, unless one has let its deadline pass.
 //  2. Every peer that owes something has a running deadline.
-//  3. What is asked of a peer fits its window, and what it allows.
+//  3. What is asked of a peer fits its window, and what it allows, but for a few leaves.
 //  4. Nothing is announced that the store does not hold.
 //  5. Every leaf that a peer asks for gets one answer, a block or a miss.
 //  6. What is kept for a peer is bounded, and freed when it disconnects.

@@ -525,6 +525,59 @@ func TestFirstIsUrgent(t *testing.T) {
 	t.Error("no leaf is looked for elsewhere")
 }
 
+// TestFresh: what a peer has just got, and few have, is asked for at once beside what it is asked
+// for already, but not if nobody wants it.
+func TestFresh(t *testing.T) {
+	const n, fresh = 10, 7
+	for _, c := range []struct {
+		order  swarm.Order
+		wanted bool
+	}{{swarm.Rarest, true}, {swarm.Parts, false}} {
+		m, now := swarm.New(swarm.Options{}), time.Unix(0, 0)
+		root := cidOf(n)
+		leaves, sizes := make([]cid.Cid, n), make([]int, n)
+		for i := range leaves {
+			leaves[i], sizes[i] = cidOf(i), -1
+		}
+		channels, requested := make(map[peer.ID]uint32), false
+		step := func(e swarm.Event) {
+			for _, a := range slices.Clone(m.Step(now, e)) {
+				s, ok := a.(swarm.Send)
+				if !ok {
+					continue
+				}
+				for _, f := range s.Frames {
+					switch f := f.(type) {
+					case frame.Open:
+						channels[s.Peer] = f.Channel
+					case frame.Request:
+						requested = requested || slices.ContainsFunc(f.Ranges, func(r frame.Range) bool { return r.First <= fresh && fresh < r.First+r.Count })
+					}
+				}
+				m.Step(now, swarm.Sent{Peer: s.Peer})
+			}
+		}
+		have := func(p peer.ID, list ...frame.Range) {
+			step(swarm.Frames{Peer: p, Frames: []frame.Frame{frame.Have{Channel: channels[p], Ranges: list}}})
+		}
+		peers := []peer.ID{"a", "b", "c"}
+		step(swarm.Fetch{ID: 1, Root: root, Order: c.order})
+		step(swarm.Loaded{Root: root, Index: swarm.Index{Leaves: leaves, Sizes: sizes, Nodes: 1}})
+		step(swarm.Hurry{ID: 1, Cids: leaves[:6]})
+		for _, p := range peers {
+			step(swarm.PeerUp{Peer: p, RTT: 50 * ms})
+			have(p) // nothing yet
+		}
+		for _, p := range peers {
+			have(p, frame.Range{First: 0, Count: 6})
+		}
+		have("a", frame.Range{First: fresh, Count: 1})
+		if requested != c.wanted {
+			t.Errorf("order %d: what a peer has just got is asked for: %t", c.order, requested)
+		}
+	}
+}
+
 func cidOf(i int) cid.Cid {
 	b, err := block.New(fmt.Append(nil, i), block.Prefix{Codec: cid.Raw})
 	if err != nil {
