@@ -288,7 +288,7 @@ func (m *Machine) lost(l *link, i int) {
 	}
 }
 
-// copied notes that a leaf is sent.
+// copied notes that a leaf is sent to the peer.
 func (m *Machine) copied(l *link, i int) {
 	d := l.d
 	if d.copies[i] == 0 && d.avail[i] == 0 {

@@ -365,7 +365,7 @@ func (m *Machine) spend(r *remote, stranger bool, size int) {
 	case !stranger:
 		s.strangers = min(s.strangers+strangersShare*float64(size), quantum)
 	case slices.ContainsFunc(m.order, func(o *remote) bool { return o != r && o.server.size > 0 && !m.isStranger(o) }):
-		s.strangers -= float64(size)
+		s.strangers = max(s.strangers-float64(size), -quantum)
 	}
 }
 
