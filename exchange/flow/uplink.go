@@ -40,12 +40,12 @@ type Uplink struct {
 	at    time.Time // when that was so
 	out   int       // bytes that no receiver has said to have
 
-	arrived int       // bytes, ever
-	last    time.Time // when some did, or the line began to be busy
-	begun   time.Time // when the reply began of which the receiver was heard last, or the same
-	rates   [2]float64
-	turned  time.Time // when the first of these began to be measured
-	depth   float64   // replies that may share the line
+	arrived int        // bytes, ever
+	last    time.Time  // when some did, or the line began to be busy
+	begun   time.Time  // when the reply began of which the receiver was heard last, or the same
+	rates   [2]float64 // bytes/s, the highest since turned, and in the time before
+	turned  time.Time  // when the first of these began
+	depth   float64    // replies that may share the line
 	trial   trial
 }
 
@@ -53,9 +53,9 @@ type Uplink struct {
 type Reply struct {
 	size    int
 	begun   time.Time
-	arrived int // Uplink's, when it began
-	last    time.Time
-	before  time.Time
+	arrived int       // Uplink's, when it began
+	last    time.Time // the same
+	before  time.Time // Uplink's begun, the same
 }
 
 // trial is of twice the depth.
