@@ -74,11 +74,12 @@ func TestVariants(t *testing.T) {
 }
 
 // TestLiars: with liars of every kind all comes, those that send what is wrong are found
-// out, and nobody else is taken for a liar.
+// out, and nobody else is taken for a liar. The file is larger than what may come with the nodes, so
+// that more than the first peer is asked for leaves.
 func TestLiars(t *testing.T) {
 	for _, kind := range []string{"silent", "busy", "corrupt", "mute", "drip", "bomb"} {
 		for _, wire := range []string{"both", "bitswap"} {
-			r, err := play(t, "liars", 7, map[string]string{"liars": "4", "kind": kind, "wire": wire, "size": "4000000"})
+			r, err := play(t, "liars", 7, map[string]string{"liars": "4", "kind": kind, "wire": wire, "size": "12000000"})
 			if err != nil {
 				t.Errorf("%s, %s: %v", kind, wire, err)
 				continue
