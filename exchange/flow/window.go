@@ -52,7 +52,7 @@ func (w *Window) Counted() { w.blocks++ }
 func (w *Window) Delivered(now time.Time, size int) {
 	w.bytes += size
 	span := now.Sub(w.since)
-	if least := max(sampleMin, 2*w.RTT); span < least || w.blocks < sampleBlocks && span < 4*least {
+	if least := max(sampleMin, w.RTT/2); span < least || w.blocks < sampleBlocks && span < 4*least {
 		return
 	}
 	rate := float64(w.bytes) / span.Seconds()
