@@ -19,6 +19,12 @@ const (
 	lowShare    = 0.75
 	fullShare   = 0.9
 	depthRounds = 2
+	// depthDrift is how far it grows so, unless a trial has shown that more are of use: the rate may
+	// have been overestimated.
+	depthDrift = 4
+	// lineMax is how many replies more than the depth may be in the line before one is heard: all
+	// that share it are late together, and if the rate was overestimated ever more would.
+	lineMax = 2
 	// trialFirst is when the first trial may be: to a crowd, what is sent first is worth the most.
 	trialFirst = 2 * time.Second
 )
@@ -39,6 +45,7 @@ type Uplink struct {
 	queue float64   // bytes that are taken to wait in the line
 	at    time.Time // when that was so
 	out   int       // bytes that no receiver has said to have
+	onWay float64   // bytes of these that were taken to have left the line, when one was heard last
 
 	arrived int        // bytes, ever
 	last    time.Time  // when some did, or the line began to be busy
@@ -46,6 +53,7 @@ type Uplink struct {
 	rates   [2]float64 // bytes/s, the highest since turned, and in the time before
 	turned  time.Time  // when the first of these began
 	depth   float64    // replies that may share the line
+	proven  float64    // depth that has raised the rate in the last trial
 	trial   trial
 }
 
@@ -93,8 +101,8 @@ func (u *Uplink) Arrived(now time.Time, r Reply, rtt time.Duration, waiting bool
 	sample := u.measure(now, r, rtt)
 	// What was begun after it, but for what has left meanwhile, is still in the line. That was no
 	// more than the reply waited beyond what it takes to send: round trips are often overestimated.
-	onWay := min(u.Rate()*rtt.Seconds(), max(0, u.Rate()*now.Sub(r.begun).Seconds()-float64(r.size)))
-	u.queue = max(0, float64(u.out)-onWay)
+	u.onWay = min(u.Rate()*rtt.Seconds(), max(0, u.Rate()*now.Sub(r.begun).Seconds()-float64(r.size)))
+	u.queue = max(0, float64(u.out)-u.onWay)
 	u.judge(now, r.size, sample, waiting)
 }
 
@@ -138,7 +146,11 @@ func (u *Uplink) Ready(now time.Time, size int) time.Time {
 		}
 		return time.Time{}
 	}
-	over := u.queue - (max(u.depth, 1)-1)*float64(size)
+	depth := max(u.depth, 1)
+	if float64(u.out) >= u.onWay+(depth+lineMax)*float64(size) {
+		return time.Time{} // when one arrives
+	}
+	over := u.queue - (depth-1)*float64(size)
 	return now.Add(time.Duration(max(0, over) / (probeGain * rate) * float64(time.Second)))
 }
 
@@ -156,6 +168,7 @@ func (u *Uplink) judge(now time.Time, size int, sample float64, waiting bool) {
 		}
 		if u.Rate() < trialGain*t.before {
 			u.giveUp()
+			u.proven = u.depth
 			t.rest = now.Add(trialPause)
 			return
 		}
@@ -166,7 +179,7 @@ func (u *Uplink) judge(now time.Time, size int, sample float64, waiting bool) {
 		share := float64(size) / float64(u.out+size) // of what was under way
 		switch full := sample / u.Rate(); {
 		case full < lowShare:
-			u.depth = min(u.depth+share, depthMax)
+			u.depth = max(u.depth, min(u.depth+share, max(u.proven, depthDrift)))
 		case full > fullShare:
 			u.depth = max(u.depth-share/depthRounds, 1)
 		}

@@ -106,6 +106,28 @@ func TestUplinkUneven(t *testing.T) {
 	}
 }
 
+// TestUplinkUnheard: however fast the line was a moment ago, few replies begin before one is heard.
+func TestUplinkUnheard(t *testing.T) {
+	const size, rtt, most = 256 << 10, 50 * time.Millisecond, 4
+	var u flow.Uplink
+	now := time.Unix(1e9, 0)
+	for range 10 {
+		r := u.Begin(now, size)
+		now = now.Add(2 * rtt)
+		u.Arrived(now, r, rtt, false)
+	}
+	under := 0
+	for end := now.Add(time.Minute); now.Before(end); now = now.Add(10 * time.Millisecond) {
+		if at := u.Ready(now, size); !at.IsZero() && !at.After(now) {
+			u.Begin(now, size)
+			under++
+		}
+	}
+	if under == 0 || under > most {
+		t.Errorf("%d replies began, of which nothing was heard", under)
+	}
+}
+
 // TestUplinkLost: what is lost does not keep others from being sent.
 func TestUplinkLost(t *testing.T) {
 	var u flow.Uplink
