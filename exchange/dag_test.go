@@ -13,6 +13,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 
 	"github.com/p2pnode/p2pnode/block"
 	"github.com/p2pnode/p2pnode/blockstore"
@@ -252,6 +253,26 @@ func swarmOf(t *testing.T, n, size, chunk int) {
 			n, took, float64(took)/float64(bound), dup, in, named, copies)
 		if took > 2*bound {
 			t.Errorf("took %v, bound %v", took, bound)
+		}
+	})
+}
+
+// TestServerKnowsDistance: who only serves a DAG learns how far the other is.
+func TestServerKnowsDistance(t *testing.T) {
+	const rtt = 50 * time.Millisecond
+	inWorld(t, rtt, func(w *world) {
+		store, got := blockstore.NewMem(), blockstore.NewMem()
+		root := file(t, store, 1, 1<<20, 256<<10)
+		seed, h := w.host(100*mbit, 100*mbit), w.host(100*mbit, 100*mbit)
+		w.run(seed, exchange.Options{Store: store, Links: linksOf})
+		x := w.run(h, exchange.Options{Store: got, Links: linksOf})
+		ping.NewPingService(h) // which others have without being told
+		connect(t, h, seed)
+		fetch(w.ctx, t, x, got, root)
+		time.Sleep(time.Second) // of virtual time, for the answer to come
+		synctest.Wait()
+		if d := seed.Peerstore().LatencyEWMA(h.ID()); d < rtt || d > 2*rtt {
+			t.Errorf("the server takes the round trip for %v, it is %v", d, rtt)
 		}
 	})
 }

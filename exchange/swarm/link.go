@@ -336,7 +336,7 @@ func (m *Machine) seekNodes(d *dag) {
 	slices.SortStableFunc(candidates, func(a, b *remote) int { return cmp.Compare(d.rank(a), d.rank(b)) })
 	for _, r := range candidates {
 		guess := r.about(d) == nil && !d.fetch.isNamed(r.id)
-		if open == most || r.guest || guess && guesses == guessesMax || !m.mayOpen(r, d) {
+		if open >= most || r.guest || guess && guesses >= guessesMax || !m.mayOpen(r, d) {
 			continue
 		}
 		m.open(m.link(r, d), sources < sourcesMax)

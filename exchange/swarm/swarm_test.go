@@ -160,6 +160,49 @@ func TestGuesses(t *testing.T) {
 	}
 }
 
+// TestSeekersAreFew: of peers who fetch a DAG as well, and do not know it yet, no more are asked
+// because those that had refused may be asked again.
+func TestSeekersAreFew(t *testing.T) {
+	m, now := swarm.New(swarm.Options{}), time.Unix(0, 0)
+	root := cidOf(0)
+	opened := 0
+	var step func(swarm.Event)
+	step = func(e swarm.Event) {
+		for _, a := range slices.Clone(m.Step(now, e)) {
+			s, ok := a.(swarm.Send)
+			if !ok {
+				continue
+			}
+			step(swarm.Sent{Peer: s.Peer})
+			for _, f := range s.Frames {
+				o, ok := f.(frame.Open)
+				if !ok {
+					continue
+				}
+				opened++
+				if opened%2 == 0 {
+					step(swarm.Frames{Peer: s.Peer, Frames: []frame.Frame{frame.End{Channel: o.Channel, Reason: frame.EndUnknown}}})
+				} else {
+					step(swarm.Frames{Peer: s.Peer, Frames: []frame.Frame{frame.Have{Channel: o.Channel}}})
+				}
+			}
+		}
+	}
+	for i := range 60 {
+		step(swarm.PeerUp{Peer: peer.ID(fmt.Sprintf("p%02d", i)), RTT: 50 * ms})
+	}
+	step(swarm.Fetch{ID: 1, Root: root})
+	step(swarm.Loaded{Root: root, Err: errors.New("not here")})
+	first := opened
+	for end := now.Add(time.Minute); now.Before(end); {
+		now = now.Add(100 * ms)
+		step(swarm.Wake{})
+	}
+	if again := opened - first; first < 60 || again > 15 {
+		t.Errorf("%d were asked, and %d more in a minute", first, again)
+	}
+}
+
 // TestLastOneGoes: that nobody knows a DAG is clear when the last peer goes that had not
 // said so.
 func TestLastOneGoes(t *testing.T) {
