@@ -29,6 +29,9 @@ const (
 	// copiesLeft is with how many leaves to come a second peer is asked for one, even if the
 	// first is not much slower.
 	copiesLeft = 2
+	// againTime is after which time it is looked again who had better be asked for a leaf, though
+	// nothing has happened: that may be what is wrong.
+	againTime = 500 * time.Millisecond
 	// takeMin is what must be saved at least by asking another peer for a leaf.
 	takeMin = 20 * time.Millisecond
 )
@@ -57,6 +60,9 @@ func (m *Machine) fill(d *dag) {
 	}
 	m.freshen(d)
 	m.relieve(d)
+	if f := d.fetch; !f.busy.empty() && !f.again.IsSet() {
+		m.alarms.Set(&f.again, m.now.Add(againTime))
+	}
 	m.watchLack(d)
 }
 
@@ -125,7 +131,18 @@ func (l *link) room() bool {
 }
 
 // finish estimates when another leaf from the peer would be there.
-func (l *link) finish() time.Duration { return l.r.window.Finish(l.r.out + l.d.fetch.size) }
+func (l *link) finish() time.Duration { return l.r.finish(l.d.fetch.size) }
+
+// finish estimates when size more bytes from the peer would be there. One that was silent when
+// something was taken back from it is taken to be so for as long again.
+func (r *remote) finish(size int) time.Duration { return r.window.Finish(r.out+size) + r.silent }
+
+// forsake notes for how long the peer has sent nothing, as something is taken back from it.
+func (m *Machine) forsake(r *remote) { r.silent = max(r.silent, m.now.Sub(r.sent)) }
+
+// mayBeMute tells whether the peer's word may be all that ever comes from it. Others that send
+// nothing have stalled, in the end.
+func (r *remote) mayBeMute() bool { return r.guest || r.got == 0 }
 
 // soonerElsewhere tells whether another peer will have time for a leaf before this one
 // would have sent it.
@@ -243,12 +260,18 @@ func (m *Machine) relieve(d *dag) {
 		case a == nil:
 		case begun:
 			a.copied = true
+			if from.r.mayBeMute() {
+				m.forsake(from.r)
+			}
 			m.cancel(from, a)
 			m.ask(l, a.n)
 			l.asks[len(l.asks)-1].copied = true // two of it are enough
 		default:
 			a.heir = l
 			l.inherits++
+			if from.r.mayBeMute() {
+				m.forsake(from.r)
+			}
 			m.cancel(from, a)
 		}
 	}
@@ -259,7 +282,7 @@ func (m *Machine) relieve(d *dag) {
 func (m *Machine) latest(to *link) (from *link, late *ask, begun bool) {
 	var at time.Duration
 	end := to.d.fetch.allAsked()
-	mine := to.r.window.Finish(to.r.out+(to.inherits+1)*to.d.fetch.size) + to.r.window.RTT + takeMin
+	mine := to.r.finish((to.inherits+1)*to.d.fetch.size) + to.r.window.RTT + takeMin
 	for _, l := range to.d.links {
 		if l == to || !end && slices.ContainsFunc(l.asks, func(a *ask) bool { return a.cancelled }) {
 			continue // one at a time

@@ -32,9 +32,10 @@ type fetch struct {
 	reloads bool   // but the store may know more than was said
 	lacked  leaves // that were said to be lacking
 	lack    alarm.Alarm
-	looked  time.Time // when it was looked for those that no peer has
-	lacking time.Time // since when there are some
-	gained  time.Time // when a peer got one
+	again   alarm.Alarm // see againTime
+	looked  time.Time   // when it was looked for those that no peer has
+	lacking time.Time   // since when there are some
+	gained  time.Time   // when a peer got one
 
 	appeared time.Time // when one did that was nowhere before
 }
@@ -79,6 +80,7 @@ func (m *Machine) fetch(e Fetch) {
 	d.fetch.began = m.now
 	d.fetch.settle.Fire = func() { m.settle(d) }
 	d.fetch.lack.Fire = func() { m.touch(d) }
+	d.fetch.again.Fire = func() { m.touch(d) }
 	switch d.state {
 	case dagKnown:
 		d.fetch.begin(d)
@@ -205,6 +207,7 @@ func (m *Machine) leave(id uint64) {
 		m.close(l)
 	}
 	m.alarms.Stop(&d.fetch.lack)
+	m.alarms.Stop(&d.fetch.again)
 	m.alarms.Stop(&d.fetch.settle)
 	d.fetch = nil
 	for _, l := range slices.Clone(d.links) {

@@ -54,6 +54,36 @@ func TestSimGuests(t *testing.T) {
 	}
 }
 
+// TestSilentGuests: guests that say that they have what they never send do not keep a leaf from
+// one who sends it, however far away, and whatever else happens.
+func TestSilentGuests(t *testing.T) {
+	for _, silent := range []int{1, 2, 8} {
+		for _, leaves := range []int{1, 40} {
+			s := newSim(t, 1, leaves, 1000)
+			get, far := s.node(50*ms, 10*mbit), s.node(600*ms, 10*mbit).fillUp()
+			near := s.node(0, 10*mbit)         // has no leaf, but guests are asked where there is a swarm
+			get.nodes, near.nodes = true, true // so that no leaf is sent unasked
+			s.connect(get, near)
+			for range silent {
+				o := s.node(0, 10*mbit).fillUp()
+				o.silent, o.guest = true, true
+				s.connect(get, o)
+			}
+			s.connect(get, far)
+			began := s.now
+			get.step(swarm.Fetch{ID: 1, Root: s.root})
+			if !s.run(5*time.Minute, func() bool { return !get.done.IsZero() }) {
+				t.Fatalf("%d silent guests: %d of %d leaves", silent, get.got, leaves)
+			}
+			took := get.done.Sub(began)
+			t.Logf("%d leaves, %d silent guests: %v", leaves, silent, took)
+			if took > 20*time.Second {
+				t.Errorf("%d leaves, %d silent guests: %v", leaves, silent, took)
+			}
+		}
+	}
+}
+
 // TestGuestAlone: who only has guests asks them nothing: what it needs is unclaimed.
 func TestGuestAlone(t *testing.T) {
 	s := newSim(t, 1, 8, 1000)

@@ -86,7 +86,10 @@ type remote struct {
 	sent    time.Time // when something came that was asked for, or it began to owe
 	stalls  int       // in a row
 	stalled time.Time // nothing is asked before then; zero if fine
-	check   alarm.Alarm
+	// silent is for how long it had sent nothing when something was taken back from it; zero if it
+	// has sent something since.
+	silent time.Duration
+	check  alarm.Alarm
 
 	server served
 
@@ -588,7 +591,7 @@ func (m *Machine) alive(r *remote) {
 
 // useful notes that something came that was asked for.
 func (m *Machine) useful(r *remote) {
-	r.sent, r.stalls, r.stalled = m.now, 0, time.Time{}
+	r.sent, r.stalls, r.stalled, r.silent = m.now, 0, time.Time{}, 0
 	m.alive(r)
 }
 
@@ -619,6 +622,7 @@ func (m *Machine) leaveAlone(r *remote) {
 	r.stalls = min(r.stalls+1, 10)
 	r.faults++
 	r.window.Size = flow.WindowStart
+	m.forsake(r)
 	for _, l := range slices.Clone(r.links) {
 		wasNodes := l.owesNodes()
 		if l.mine.state == channelAsked || wasNodes {
