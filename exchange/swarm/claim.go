@@ -118,9 +118,9 @@ func (m *Machine) lack(d *dag) {
 		return
 	}
 	lack := Lack{IDs: f.ids}
-	left, first := false, f.first()
+	left, first, sure := false, f.first(), d.sure()
 	for i, c := range d.leaves {
-		if !f.need.has(i) || f.busy.has(i) || f.lacked.has(i) || m.offered(d, i) {
+		if !f.need.has(i) || sure.has(i) || f.lacked.has(i) || m.offered(d, i) {
 			continue
 		}
 		if all || urgent && f.isUrgent(i) {
@@ -171,12 +171,30 @@ func (f *fetch) first() int {
 	return -1
 }
 
-// offered tells whether a peer has the leaf that is not silent, and lets others ask.
+// offered tells whether a peer has the leaf that is not silent, nor was when it was to send one, and
+// lets others ask.
 func (m *Machine) offered(d *dag, i int) bool {
 	return d.avail[i] > 0 && slices.ContainsFunc(d.links, func(l *link) bool {
 		gives := l.r.choked.IsZero() || m.now.Before(l.r.choked.Add(chokedMax))
-		return gives && l.r.stalled.IsZero() && l.has != nil && l.has.has(i)
+		return gives && l.r.stalled.IsZero() && l.r.silent == 0 && l.has != nil && l.has.has(i)
 	})
+}
+
+// sure are the leaves that a peer is asked for who was not silent when it was to send one.
+func (d *dag) sure() leaves {
+	sure, own := d.fetch.busy, false
+	for _, l := range d.links {
+		if l.r.silent == 0 || len(l.asks) == 0 {
+			continue
+		}
+		if !own {
+			sure, own = slices.Clone(sure), true
+		}
+		for _, a := range l.asks {
+			sure.remove(a.n)
+		}
+	}
+	return sure
 }
 
 // watchLack sees to leaves that nobody has. It looks at all, and so only now and then.
@@ -189,8 +207,9 @@ func (m *Machine) watchLack(d *dag) {
 		return
 	}
 	f.looked = m.now
+	sure := d.sure()
 	for k, w := range f.need {
-		for free := w &^ f.busy[k] &^ f.lacked[k]; free != 0; free &= free - 1 {
+		for free := w &^ sure[k] &^ f.lacked[k]; free != 0; free &= free - 1 {
 			if !m.offered(d, k*64+trailing(free)) {
 				if f.lacking.IsZero() {
 					f.lacking = m.now

@@ -84,6 +84,31 @@ func TestSilentGuests(t *testing.T) {
 	}
 }
 
+// TestOnlySilentGuests: what only those say to have who send nothing is soon asked for by name.
+func TestOnlySilentGuests(t *testing.T) {
+	for _, silent := range []int{1, 2, 8} {
+		s := newSim(t, 1, 1, 1000)
+		get, near := s.node(50*ms, 10*mbit), s.node(0, 10*mbit)
+		get.nodes, near.nodes = true, true
+		s.connect(get, near)
+		for range silent {
+			o := s.node(0, 10*mbit).fillUp()
+			o.silent, o.guest = true, true
+			s.connect(get, o)
+		}
+		began := s.now
+		get.step(swarm.Fetch{ID: 1, Root: s.root})
+		if !s.run(5*time.Minute, func() bool { return !get.lacked.IsZero() }) {
+			t.Fatalf("%d silent guests: the leaf is never said to be lacking", silent)
+		}
+		took := get.lacked.Sub(began)
+		t.Logf("%d silent guests: %v", silent, took)
+		if took > 20*time.Second {
+			t.Errorf("%d silent guests: %v until the leaf was said to be lacking", silent, took)
+		}
+	}
+}
+
 // TestGuestAlone: who only has guests asks them nothing: what it needs is unclaimed.
 func TestGuestAlone(t *testing.T) {
 	s := newSim(t, 1, 8, 1000)

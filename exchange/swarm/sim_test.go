@@ -68,6 +68,7 @@ type node struct {
 	deaf    bool // hears nothing
 	guest   bool // others take it for one that speaks another protocol
 	settled time.Time
+	lacked  time.Time // a leaf, first
 }
 
 // conn is what a node sends to another.
@@ -254,6 +255,10 @@ func (n *node) do(a swarm.Action) {
 		})
 	case swarm.Settled:
 		n.settled = s.now
+	case swarm.Lack:
+		if n.lacked.IsZero() {
+			n.lacked = s.now
+		}
 	case swarm.Report:
 		n.faults = append(n.faults, a.Fault)
 	case swarm.Ban:
