@@ -18,9 +18,9 @@ const (
 	// no more than freshMax have.
 	asksFresh = 2
 	freshMax  = 2
-	// asksGuest is how many leaves a guest may always be asked for: boxo serves those first
-	// who want much of it, up to 16 blocks, and those who want less each 10 s.
-	asksGuest = 16
+	// asksGuest is how many leaves a guest may always be asked for. Each is one that others of the
+	// swarm may ask it for as well: guests do not say what they are about to send.
+	asksGuest = 4
 	// heirsMax is how many leaves may be taken back at a time for one peer.
 	heirsMax = 4
 	// urgentFirst is how many of the leaves that somebody waits for come before those that
@@ -29,8 +29,8 @@ const (
 	// copiesLeft is with how many leaves to come a second peer is asked for one, even if the
 	// first is not much slower.
 	copiesLeft = 2
-	// againTime is after which time it is looked again who had better be asked for a leaf, though
-	// nothing has happened: that may be what is wrong.
+	// againTime is after which time it is looked again who had better be asked for what guests are
+	// asked for, though nothing has happened: that may be what is wrong.
 	againTime = 500 * time.Millisecond
 	// takeMin is what must be saved at least by asking another peer for a leaf.
 	takeMin = 20 * time.Millisecond
@@ -60,7 +60,7 @@ func (m *Machine) fill(d *dag) {
 	}
 	m.freshen(d)
 	m.relieve(d)
-	if f := d.fetch; !f.busy.empty() && !f.again.IsSet() {
+	if f := d.fetch; !f.again.IsSet() && slices.ContainsFunc(d.links, func(l *link) bool { return l.r.guest && len(l.asks) > 0 }) {
 		m.alarms.Set(&f.again, m.now.Add(againTime))
 	}
 	m.watchLack(d)
@@ -133,16 +133,20 @@ func (l *link) room() bool {
 // finish estimates when another leaf from the peer would be there.
 func (l *link) finish() time.Duration { return l.r.finish(l.d.fetch.size) }
 
-// finish estimates when size more bytes from the peer would be there. One that was silent when
+// finish estimates when size more bytes from the peer would be there. A guest that was silent when
 // something was taken back from it is taken to be so for as long again.
 func (r *remote) finish(size int) time.Duration { return r.window.Finish(r.out+size) + r.silent }
 
-// forsake notes for how long the peer has sent nothing, as something is taken back from it.
-func (m *Machine) forsake(r *remote) { r.silent = max(r.silent, m.now.Sub(r.sent)) }
+// forsake notes for how long a guest has sent nothing, as something is taken back from it. Others
+// say so when they serve somebody else first.
+func (m *Machine) forsake(r *remote) {
+	if r.guest {
+		r.silent = max(r.silent, m.now.Sub(r.sent))
+	}
+}
 
-// mayBeMute tells whether the peer's word may be all that ever comes from it. Others that send
-// nothing have stalled, in the end.
-func (r *remote) mayBeMute() bool { return r.guest || r.got == 0 }
+// isMute tells whether a guest sent nothing when it was to: that it has a leaf is only its word.
+func (r *remote) isMute() bool { return r.silent > 0 }
 
 // soonerElsewhere tells whether another peer will have time for a leaf before this one
 // would have sent it.
@@ -260,18 +264,14 @@ func (m *Machine) relieve(d *dag) {
 		case a == nil:
 		case begun:
 			a.copied = true
-			if from.r.mayBeMute() {
-				m.forsake(from.r)
-			}
+			m.forsake(from.r)
 			m.cancel(from, a)
 			m.ask(l, a.n)
 			l.asks[len(l.asks)-1].copied = true // two of it are enough
 		default:
 			a.heir = l
 			l.inherits++
-			if from.r.mayBeMute() {
-				m.forsake(from.r)
-			}
+			m.forsake(from.r)
 			m.cancel(from, a)
 		}
 	}

@@ -171,20 +171,19 @@ func (f *fetch) first() int {
 	return -1
 }
 
-// offered tells whether a peer has the leaf that is not silent, nor was when it was to send one, and
-// lets others ask.
+// offered tells whether a peer has the leaf that is not silent, nor mute, and lets others ask.
 func (m *Machine) offered(d *dag, i int) bool {
 	return d.avail[i] > 0 && slices.ContainsFunc(d.links, func(l *link) bool {
 		gives := l.r.choked.IsZero() || m.now.Before(l.r.choked.Add(chokedMax))
-		return gives && l.r.stalled.IsZero() && l.r.silent == 0 && l.has != nil && l.has.has(i)
+		return gives && l.r.stalled.IsZero() && !l.r.isMute() && l.has != nil && l.has.has(i)
 	})
 }
 
-// sure are the leaves that a peer is asked for who was not silent when it was to send one.
+// sure are the leaves that a peer is asked for which is not mute.
 func (d *dag) sure() leaves {
 	sure, own := d.fetch.busy, false
 	for _, l := range d.links {
-		if l.r.silent == 0 || len(l.asks) == 0 {
+		if !l.r.isMute() || len(l.asks) == 0 {
 			continue
 		}
 		if !own {

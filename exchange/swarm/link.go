@@ -86,8 +86,8 @@ type remote struct {
 	sent    time.Time // when something came that was asked for, or it began to owe
 	stalls  int       // in a row
 	stalled time.Time // nothing is asked before then; zero if fine
-	// silent is for how long it had sent nothing when something was taken back from it; zero if it
-	// has sent something since.
+	// silent is for how long a guest had sent nothing when something was taken back from it; zero if
+	// it has sent something since.
 	silent time.Duration
 	check  alarm.Alarm
 
