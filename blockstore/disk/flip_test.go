@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -39,6 +40,9 @@ func TestBitFlips(t *testing.T) {
 		if t.Failed() {
 			rel, _ := filepath.Rel(img, file)
 			t.Fatalf("seed %d, flip %d: bit %d of %s", seed, i, bit, rel)
+		}
+		if err := os.RemoveAll(img); err != nil { // each has 16 MiB of ballast
+			t.Fatal(err)
 		}
 	}
 }
