@@ -54,22 +54,27 @@ func TestSimGuests(t *testing.T) {
 	}
 }
 
+// besideSilent is a node among guests that say that they have all leaves, and send none.
+func besideSilent(t *testing.T, leaves, guests int) (*sim, *node) {
+	s := newSim(t, 1, leaves, 1000)
+	get, near := s.node(50*ms, 10*mbit), s.node(0, 10*mbit) // near has no leaf, but guests are asked where there is a swarm
+	get.nodes, near.nodes = true, true                      // so that no leaf is sent unasked
+	s.connect(get, near)
+	for range guests {
+		o := s.node(0, 10*mbit).fillUp()
+		o.silent, o.guest = true, true
+		s.connect(get, o)
+	}
+	return s, get
+}
+
 // TestSilentGuests: guests that say that they have what they never send do not keep a leaf from
 // one who sends it, however far away, and whatever else happens.
 func TestSilentGuests(t *testing.T) {
 	for _, silent := range []int{1, 2, 8} {
 		for _, leaves := range []int{1, 40} {
-			s := newSim(t, 1, leaves, 1000)
-			get, far := s.node(50*ms, 10*mbit), s.node(600*ms, 10*mbit).fillUp()
-			near := s.node(0, 10*mbit)         // has no leaf, but guests are asked where there is a swarm
-			get.nodes, near.nodes = true, true // so that no leaf is sent unasked
-			s.connect(get, near)
-			for range silent {
-				o := s.node(0, 10*mbit).fillUp()
-				o.silent, o.guest = true, true
-				s.connect(get, o)
-			}
-			s.connect(get, far)
+			s, get := besideSilent(t, leaves, silent)
+			s.connect(get, s.node(600*ms, 10*mbit).fillUp())
 			began := s.now
 			get.step(swarm.Fetch{ID: 1, Root: s.root})
 			if !s.run(5*time.Minute, func() bool { return !get.done.IsZero() }) {
@@ -87,15 +92,7 @@ func TestSilentGuests(t *testing.T) {
 // TestOnlySilentGuests: what only those say to have who send nothing is soon asked for by name.
 func TestOnlySilentGuests(t *testing.T) {
 	for _, silent := range []int{1, 2, 8} {
-		s := newSim(t, 1, 1, 1000)
-		get, near := s.node(50*ms, 10*mbit), s.node(0, 10*mbit)
-		get.nodes, near.nodes = true, true
-		s.connect(get, near)
-		for range silent {
-			o := s.node(0, 10*mbit).fillUp()
-			o.silent, o.guest = true, true
-			s.connect(get, o)
-		}
+		s, get := besideSilent(t, 1, silent)
 		began := s.now
 		get.step(swarm.Fetch{ID: 1, Root: s.root})
 		if !s.run(5*time.Minute, func() bool { return !get.lacked.IsZero() }) {
