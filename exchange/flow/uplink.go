@@ -136,21 +136,25 @@ func (u *Uplink) Lost(now time.Time, r Reply) {
 // Rate is what was measured, in bytes/s; 0 if nothing was.
 func (u *Uplink) Rate() float64 { return max(u.rates[0], u.rates[1]) }
 
+// IsFull tells whether there is room for a reply of size bytes when one has arrived, and not before.
+func (u *Uplink) IsFull(size int) bool {
+	if u.Rate() == 0 {
+		return u.out >= depthStart*size
+	}
+	return float64(u.out) >= u.onWay+(max(u.depth, 1)+lineMax)*float64(size)
+}
+
 // Ready is when the next reply may begin, if nothing arrives before.
 func (u *Uplink) Ready(now time.Time, size int) time.Time {
 	u.drain(now)
 	rate := u.Rate()
-	if rate == 0 {
-		if u.out < depthStart*size {
-			return now
-		}
-		return time.Time{}
-	}
-	depth := max(u.depth, 1)
-	if float64(u.out) >= u.onWay+(depth+lineMax)*float64(size) {
+	switch {
+	case u.IsFull(size):
 		return time.Time{} // when one arrives
+	case rate == 0:
+		return now
 	}
-	over := u.queue - (depth-1)*float64(size)
+	over := u.queue - (max(u.depth, 1)-1)*float64(size)
 	return now.Add(time.Duration(max(0, over) / (probeGain * rate) * float64(time.Second)))
 }
 

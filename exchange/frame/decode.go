@@ -43,6 +43,8 @@ func Decode(buf []byte) (Frame, error) {
 		f = Miss{p.channel(), MissReason(p.upTo(0xff)), p.ranges()}
 	case typeAllow:
 		f = Allow{p.number()}
+	case typeIdle:
+		f = Idle{}
 	case typeEnd:
 		f = End{p.channel(), EndReason(p.upTo(0xff))}
 	case typeOffer:

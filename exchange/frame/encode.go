@@ -71,6 +71,8 @@ func appendFrame(b []byte, f Frame) (head, tail []byte) {
 		return appendRanges(numbers(b, typeMiss, int(f.Channel), int(f.Reason)), f.Ranges), nil
 	case Allow:
 		return numbers(b, typeAllow, f.Size), nil
+	case Idle:
+		return append(b, typeIdle), nil
 	case End:
 		return numbers(b, typeEnd, int(f.Channel), int(f.Reason)), nil
 	case Offer:

@@ -23,6 +23,7 @@
 //	0x24 Miss     channel, reason, ranges
 //	0x25 Allow    size
 //	0x26 End      channel, reason
+//	0x27 Idle
 //	0x30 Offer    root, size
 //	cid           length, binary CID
 //	ranges        n, n times: first less the end of the range before, count-1
@@ -69,6 +70,7 @@ const (
 	typeMiss    = 0x24
 	typeAllow   = 0x25
 	typeEnd     = 0x26
+	typeIdle    = 0x27
 	typeOffer   = 0x30
 )
 
@@ -146,6 +148,8 @@ type (
 	}
 	// Allow says how many bytes may be asked of the sender at a time, on all channels.
 	Allow struct{ Size int }
+	// Idle says that nobody waits for anything from the sender.
+	Idle struct{}
 	// End ends the channel.
 	End struct {
 		Channel uint32
@@ -193,6 +197,7 @@ func (Have) frame()    {}
 func (Block) frame()   {}
 func (Miss) frame()    {}
 func (Allow) frame()   {}
+func (Idle) frame()    {}
 func (End) frame()     {}
 func (Offer) frame()   {}
 

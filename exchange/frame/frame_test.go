@@ -79,11 +79,13 @@ func randomFrame(t testing.TB, rng *rand.Rand, kind int) frame.Frame {
 		return frame.Allow{Size: rng.IntN(1 << 24)}
 	case 11:
 		return frame.End{Channel: channel, Reason: frame.EndReason(rng.IntN(4))}
+	case 12:
+		return frame.Idle{}
 	}
 	return frame.Offer{Root: c(), Size: rng.Int64N(1 << 50)}
 }
 
-const frameKinds = 13
+const frameKinds = 14
 
 func encodeFrames(t testing.TB, frames ...frame.Frame) []byte {
 	t.Helper()
@@ -136,6 +138,7 @@ func TestFrameBytes(t *testing.T) {
 		{frame.Block{Channel: 1, Number: 130, Data: []byte("xyz")}, "\x07\x23\x01\x82\x01xyz"},
 		{frame.Miss{Channel: 1, Reason: frame.MissChoked}, "\x04\x24\x01\x02\x00"},
 		{frame.Allow{}, "\x02\x25\x00"},
+		{frame.Idle{}, "\x01\x27"},
 	} {
 		if got := encodeFrames(t, c.frame); string(got) != c.want {
 			t.Errorf("%#v is %x, want %x", c.frame, got, c.want)

@@ -271,6 +271,7 @@ func (m *Machine) relieve(d *dag) {
 		default:
 			a.heir = l
 			l.inherits++
+			l.r.idle = time.Time{}
 			m.forsake(from.r)
 			m.cancel(from, a)
 		}
@@ -281,17 +282,22 @@ func (m *Machine) relieve(d *dag) {
 // is worth asking the peer. begun tells that it comes already.
 func (m *Machine) latest(to *link) (from *link, late *ask, begun bool) {
 	var at time.Duration
-	end := to.d.fetch.allAsked()
-	mine := to.r.finish((to.inherits+1)*to.d.fetch.size) + to.r.window.RTT + takeMin
+	end, idle := to.d.fetch.allAsked(), m.isIdle(to.r)
+	size := (to.inherits + 1) * to.d.fetch.size
+	mine := to.r.finish(size)
+	if idle {
+		mine = min(mine, to.d.finishIdle(to.r, size))
+	}
+	mine += to.r.window.RTT + takeMin
 	for _, l := range to.d.links {
-		if l == to || !end && slices.ContainsFunc(l.asks, func(a *ask) bool { return a.cancelled }) {
+		if l == to || !end && !idle && slices.ContainsFunc(l.asks, func(a *ask) bool { return a.cancelled }) {
 			continue // one at a time
 		}
 		ahead := -l.r.server.partial
 		for k, a := range l.asks {
 			ahead += a.size
 			gone := m.now.Sub(a.since)
-			if !to.has.has(a.n) || to.isBarred(m.now, a.n) || gone < l.r.window.RTT+takeMin {
+			if !to.has.has(a.n) || to.isBarred(m.now, a.n) || !idle && gone < l.r.window.RTT+takeMin || idle && a.cancelled {
 				continue
 			}
 			comes := a.cancelled || k == 0 && l.r.server.partial > 0

@@ -351,6 +351,7 @@ func (m *Machine) tell(d *dag, list []frame.Range) {
 		switch {
 		case l.theirs.state == channelOpen:
 			m.send(l.r, frame.Have{Channel: l.theirs.number, Ranges: list})
+			l.r.server.ignored = 0 // this it may want
 			if l.r.guest && l.mine.state == channelOpen {
 				m.send(l.r, frame.Got{Channel: l.mine.number, Ranges: list}) // it is asked whether it has them
 			}

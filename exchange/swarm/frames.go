@@ -45,6 +45,10 @@ func (m *Machine) frame(r *remote, f frame.Frame) bool {
 		return m.onMine(r, f.Channel, func(l *link) bool { m.missed(l, f); return true })
 	case frame.End:
 		return m.onMine(r, f.Channel, func(l *link) bool { m.ended(l, f.Reason); return true })
+	case frame.Idle:
+		r.idle = m.now
+		m.roomy(r)
+		return true
 	case frame.Allow:
 		switch r.allow = f.Size; {
 		case f.Size > 0:

@@ -78,6 +78,10 @@ type remote struct {
 	out     int           // bytes that these are taken for
 	got     int           // leaves that it has sent, ever
 	vain    int           // that it had said to have, and had not
+	idle    time.Time     // when it said that nobody waits for it; zero if something was then asked of it instead of others
+	began   time.Time     // when the leaf that is on its way began to come
+	head    int           // bytes of it that came then
+	pace    float64       // bytes/s at which the last came, once it had begun to; 0 if unknown
 	took    time.Duration // that the last of them took, once those asked for before it were there
 	arrived time.Time     // when it came
 	in, dup int64         // bytes of these, and of those that were here

@@ -104,6 +104,7 @@ func New(o Options) *Machine {
 	}
 	m.server.ready.Fire = func() {} // serve is called after every event
 	m.server.paced.Fire = func() {}
+	m.server.invites.Fire = func() {} // nor invite
 	m.server.rotation.Fire = m.rotate
 	return m
 }
@@ -134,6 +135,7 @@ func (m *Machine) Step(now time.Time, e Event) []Action {
 		m.fill(d)
 	}
 	m.serve()
+	m.invite()
 	m.flush()
 	return m.out
 }

@@ -15,6 +15,9 @@ func (m *Machine) receiving(e Receiving) {
 	}
 	m.useful(r)
 	if r.asked > 0 {
+		if r.server.partial == 0 {
+			r.began, r.head = m.now, e.Size
+		}
 		r.server.partial += e.Size
 		m.came(r, e.Size)
 	}
@@ -47,6 +50,9 @@ func (m *Machine) leaf(e Leaf) {
 		d.pushed = append(d.pushed, e.Number)
 		m.deliver(d, e.Block, r)
 		return
+	}
+	if span := m.now.Sub(r.began); r.server.partial > 0 && span > 0 && size > r.head {
+		r.pace = float64(size-r.head) / span.Seconds()
 	}
 	known := min(r.server.partial, size)
 	r.server.partial -= known

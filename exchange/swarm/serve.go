@@ -52,6 +52,8 @@ type server struct {
 	// strangers is how many bytes may be sent to those who give nothing while others wait.
 	strangers float64
 	rotation  alarm.Alarm
+	invited   time.Time // when somebody was last
+	invites   alarm.Alarm
 }
 
 // served is a peer as the server sees it.
@@ -60,6 +62,8 @@ type served struct {
 	since   time.Time // for how long that has been so
 	elected time.Time // when it was last let in
 	last    time.Time // when it was sent something
+	invited time.Time // when it was last told that nobody waits
+	ignored int       // how often it was since it has asked for something
 	allowed int       // bytes that it was told that it may ask for
 	size    int       // bytes that it has asked for
 	replies []*reply  // oldest first
@@ -251,6 +255,7 @@ func (m *Machine) requested(l *link, list []frame.Range) bool {
 				l.queue = append(l.queue, i)
 				l.queued[i] = struct{}{}
 				r.server.size += d.sizes[i]
+				r.server.ignored = 0
 			}
 		}
 	}
