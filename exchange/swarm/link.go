@@ -42,9 +42,8 @@ const (
 	doubtUsualMax = time.Second
 	// doubtShare is of how much of its first leaf one part must have come by then.
 	doubtShare = 16
-	// answerTrips is how many round trips, and doubtMin at least, an answer to an Open may
-	// take before others are asked too; nodes may take twice that, and once some have come
-	// nodesMin at least. Each that is late has twice as many asked beside it, up to lateMax times.
+	// answerTrips is how many round trips, and doubtMin at least, an answer to an Open or the first
+	// nodes may take before others are asked too, and once some have come nodesMin at least. Each that is late has twice as many asked beside it, up to lateMax times.
 	answerTrips = 4
 	nodesMin    = time.Second
 	lateMax     = 2
@@ -267,7 +266,8 @@ func (m *Machine) open(l *link, nodes bool) {
 	l.walked, l.walks, l.overdue = m.now, false, false
 	f := frame.Open{Channel: l.mine.number, Root: l.d.root, Nodes: nodes}
 	if nodes {
-		if l.d.fetch != nil && !l.d.fetch.parts() {
+		// If two are asked for the nodes, as others keep them back, the same would come twice.
+		if l.d.fetch != nil && !l.d.fetch.parts() && !l.d.awaitsNodes(l) {
 			f.Credit = creditSize
 		}
 		if !r.near {
@@ -278,6 +278,11 @@ func (m *Machine) open(l *link, nodes bool) {
 	}
 	m.send(r, f)
 	m.watch(r)
+}
+
+// awaitsNodes tells whether another peer than that of l is to send nodes, and not late.
+func (d *dag) awaitsNodes(l *link) bool {
+	return slices.ContainsFunc(d.links, func(o *link) bool { return o != l && o.mine.state != channelNone && o.owesNodes() && !o.overdue })
 }
 
 // mayOpen tells whether a peer can be asked about the DAG.
@@ -519,9 +524,6 @@ func (r *remote) next() time.Time {
 // nodes none have come for a while.
 func (l *link) overdueAt() time.Time {
 	wait := max(doubtMin, answerTrips*l.r.window.RTT)
-	if l.mine.state != channelAsked {
-		wait *= 2
-	}
 	if l.walks {
 		wait = max(wait, nodesMin)
 	}
