@@ -257,7 +257,7 @@ func (m *Machine) relieve(d *dag) {
 		if l.inherits == heirsMax || !l.room() || !l.r.near && m.atLimit() {
 			continue // nor would another be faster if the limit is what makes them slow
 		}
-		if l.r.got == 0 && usual > 0 {
+		if l.r.got == 0 && usual > 0 && !(m.isIdle(l.r) && d.mayTry()) {
 			continue // nobody knows whether it would
 		}
 		switch from, a, begun := m.latest(l); {
@@ -277,6 +277,10 @@ func (m *Machine) relieve(d *dag) {
 		}
 	}
 }
+
+// mayTry tells whether a leaf may be entrusted to a peer that has sent nothing yet: as long as most
+// is to come, there is time to get it elsewhere, and a crowd has to find out who sends.
+func (d *dag) mayTry() bool { return 2*d.have.count() < len(d.leaves) }
 
 // latest is the leaf, of those that the peer has, that will come last from others, if it
 // is worth asking the peer. begun tells that it comes already.

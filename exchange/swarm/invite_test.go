@@ -80,11 +80,20 @@ func TestInvite(t *testing.T) {
 	}
 }
 
-// TestIdlePeer: what another has not sent yet is asked of a peer that has kept its word, and says
-// that nobody waits for it.
+// TestIdlePeer: what another has not sent yet is asked of a peer that says that nobody waits for it,
+// as long as most is to come even if it has sent nothing before.
 func TestIdlePeer(t *testing.T) {
-	const n = 4
-	for _, c := range []struct{ proven, idle, asked bool }{{true, true, true}, {true, false, false}, {false, true, false}} {
+	const n = 16
+	for _, c := range []struct {
+		who               peer.ID // b has sent a leaf, and c none
+		idle, late, asked bool
+	}{
+		{"b", false, true, false},
+		{"b", true, true, true},
+		{"c", false, false, false},
+		{"c", true, false, true},
+		{"c", true, true, false},
+	} {
 		m, now := swarm.New(swarm.Options{}), time.Unix(0, 0)
 		root := cidOf(n)
 		blocks, leaves, sizes := make([]block.Block, n), make([]cid.Cid, n), make([]int, n)
@@ -136,21 +145,31 @@ func TestIdlePeer(t *testing.T) {
 		if len(asked["a"]) == 0 || len(asked["b"]) == 0 {
 			t.Fatalf("asked %v", asked)
 		}
-		if c.proven {
-			for _, i := range asked["b"] {
-				now = now.Add(10 * ms)
-				step(swarm.Receiving{Peer: "b", Size: 1000})
-				now = now.Add(10 * ms)
-				step(swarm.Leaf{Peer: "b", Channel: channels["b"], Number: i, Block: blocks[i]})
+		if c.late {
+			for i := range n {
+				if !slices.Contains(asked["a"], i) && !slices.Contains(asked["b"], i) {
+					step(swarm.Held{Blocks: []swarm.Sized{{Cid: leaves[i], Size: blocks[i].Size()}}})
+				}
 			}
-		} else {
-			now = now.Add(40 * ms)
+		}
+		for _, i := range slices.Clone(asked["b"]) {
+			now = now.Add(5 * ms)
+			step(swarm.Receiving{Peer: "b", Size: 1000})
+			now = now.Add(5 * ms)
+			step(swarm.Leaf{Peer: "b", Channel: channels["b"], Number: i, Block: blocks[i]})
+		}
+		now = now.Add(10 * ms)
+		if c.who == "c" {
+			step(swarm.PeerUp{Peer: "c", RTT: 50 * ms})
+			step(swarm.Frames{Peer: "c", Frames: []frame.Frame{frame.Have{Channel: channels["c"]}}})
+			has := frame.Range{First: asked["a"][0], Count: 1}
+			step(swarm.Frames{Peer: "c", Frames: []frame.Frame{frame.Have{Channel: channels["c"], Ranges: []frame.Range{has}}}})
 		}
 		if cancelled > 0 {
 			t.Fatal("a leaf was taken back before anybody had time to send it")
 		}
 		if c.idle {
-			step(swarm.Frames{Peer: "b", Frames: []frame.Frame{frame.Idle{}}})
+			step(swarm.Frames{Peer: c.who, Frames: []frame.Frame{frame.Idle{}}})
 		}
 		step(swarm.Wake{})
 		if (cancelled > 0) != c.asked {
