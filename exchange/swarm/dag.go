@@ -293,6 +293,7 @@ func (m *Machine) copied(l *link, i int) {
 	d := l.d
 	if d.copies[i] == 0 && d.avail[i] == 0 {
 		l.entrusted[i] = m.now
+		l.trusts = append(l.trusts, i)
 	}
 	m.rate(d, i, func() { d.copies[i] = min(d.copies[i], copiesMax) + 1 })
 }

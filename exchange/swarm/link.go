@@ -132,6 +132,7 @@ type link struct {
 	// entrusted are leaves that were sent to the peer when nobody else had them but this side, and
 	// nobody else has yet.
 	entrusted map[int]time.Time
+	trusts    []int // the same, oldest first, and some that are no more
 }
 
 // channel is one direction of a link.

@@ -142,11 +142,15 @@ func (m *Machine) elect(want []*remote, chosen map[*remote]bool, most int) {
 // BEP 16, those are given the next one first that spread what they have.
 func (m *Machine) keeps(r *remote) (n int) {
 	for _, l := range r.links {
-		for _, at := range l.entrusted {
-			if m.now.Sub(at) < trustTime {
-				n++
+		for len(l.trusts) > 0 { // those that do not count any more
+			at, kept := l.entrusted[l.trusts[0]]
+			if kept && m.now.Sub(at) < trustTime {
+				break
 			}
+			delete(l.entrusted, l.trusts[0])
+			l.trusts = l.trusts[1:]
 		}
+		n += len(l.entrusted)
 	}
 	return n
 }

@@ -344,8 +344,9 @@ func (m *Machine) crowded(r *remote, waiting int) bool {
 	return !r.near && slices.ContainsFunc(m.order, func(o *remote) bool { return o != r && !o.near && o.interested() })
 }
 
-// before tells whose turn is sooner: of two that were never served, or at the same time, whose
-// was let in sooner. Who does not take what it is sent comes after all others, and before that who
+// before tells whose turn is sooner: that of the one whose last was the longest ago, as if each
+// leaf that it has to pass on had been another turn; of two that were never served, whose was let in
+// sooner. Who does not take what it is sent comes after all others, and before that who
 // gives nothing, once strangers have had their share.
 func (m *Machine) before(r, o *remote) bool {
 	a, b := &r.server, &o.server
@@ -355,7 +356,17 @@ func (m *Machine) before(r, o *remote) bool {
 	if ra, rb := m.isStranger(r), m.isStranger(o); ra != rb && m.server.strangers <= 0 {
 		return rb
 	}
-	return cmp.Or(a.last.Compare(b.last), a.elected.Compare(b.elected)) < 0
+	return cmp.Or(m.turnOf(r).Compare(m.turnOf(o)), a.elected.Compare(b.elected)) < 0
+}
+
+// turnOf is when the peer was served last, and a turn later for each leaf that it was entrusted with
+// and has not passed on: what goes to those who pass it on soon comes to the others through them.
+func (m *Machine) turnOf(r *remote) time.Time {
+	at, rate := r.server.last, m.server.uplink.Rate()
+	if at.IsZero() || rate == 0 {
+		return at
+	}
+	return at.Add(time.Duration(float64(m.keeps(r)) * quantum / rate * float64(time.Second)))
 }
 
 // isStranger tells whether a peer has given nothing lately, and wants more than a little.

@@ -99,6 +99,32 @@ func TestRiders(t *testing.T) {
 	}
 }
 
+// TestSpreaders: who passes on all that it gets is not served later than who can pass on little, as
+// what it gets comes to the other too.
+func TestSpreaders(t *testing.T) {
+	const seeds = 20
+	var strong, weak time.Duration
+	for seed := range uint64(seeds) {
+		s := newSim(t, seed, 32, 256<<10)
+		a, b, c := s.node(50*ms, 10*mbit).fillUp(), s.node(50*ms, 10*mbit), s.node(50*ms, 2.5*mbit)
+		s.connect(a, b)
+		s.connect(a, c)
+		s.connect(b, c)
+		began := s.now
+		for _, n := range []*node{b, c} {
+			n.step(swarm.Fetch{ID: 1, Root: s.root})
+		}
+		if !s.run(time.Minute, func() bool { return !b.done.IsZero() && !c.done.IsZero() }) {
+			t.Fatal("not all are done")
+		}
+		strong, weak = strong+b.done.Sub(began), weak+c.done.Sub(began)
+	}
+	t.Logf("%v with 10 Mbit/s up, %v with 2.5", strong/seeds, weak/seeds)
+	if strong > weak*6/5 {
+		t.Errorf("%v with 10 Mbit/s up, %v with 2.5", strong/seeds, weak/seeds)
+	}
+}
+
 // TestSparse: who is not connected to the seed gets all from who is.
 func TestSparse(t *testing.T) {
 	s := newSim(t, 1, 8, 256<<10)
