@@ -14,6 +14,10 @@ import (
 const (
 	// invitesMax is how many peers are told at a time, each idleTime.
 	invitesMax = 2
+	// inviteAhead is how long before the line can take another reply they are told: what they ask for
+	// comes after two round trips, as they take it back from others. A slow peer would otherwise be asked
+	// by all of them while it sends one leaf.
+	inviteAhead = 300 * time.Millisecond
 	// ignoredMax is how often in a row a peer is told that asks for nothing then, after twice the
 	// time each time: it may want nothing of what it lacks.
 	ignoredMax = 5
@@ -25,6 +29,10 @@ const (
 func (m *Machine) invite() {
 	s := &m.server
 	if m.now.Before(s.invited.Add(idleTime)) || m.waiting() > 0 || m.o.Pace.Limited() || s.uplink.Rate() > 0 && s.uplink.IsFull(quantum) {
+		return
+	}
+	if at := s.uplink.Ready(m.now, quantum).Add(-inviteAhead); at.After(m.now) {
+		m.alarms.Set(&s.invites, at)
 		return
 	}
 	var want []*remote

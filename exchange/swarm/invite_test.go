@@ -177,3 +177,59 @@ func TestIdlePeer(t *testing.T) {
 		}
 	}
 }
+
+// TestInviteLate: who needs long for a leaf asks for others to ask it near the end of it, and not while
+// all of them have time to.
+func TestInviteLate(t *testing.T) {
+	const n, size = 32, 256 << 10
+	m, now := swarm.New(swarm.Options{}), time.Unix(0, 0)
+	root := cidOf(n)
+	leaves, sizes := make([]cid.Cid, n), make([]int, n)
+	for i := range leaves {
+		leaves[i], sizes[i] = cidOf(i), size
+	}
+	var begun time.Time // when the reply began that is on its way, zero if there is none
+	var told []time.Duration
+	var replies []swarm.Serve
+	step := func(e swarm.Event) {
+		for _, a := range slices.Clone(m.Step(now, e)) {
+			switch a := a.(type) {
+			case swarm.Serve:
+				replies, begun = append(replies, a), now
+			case swarm.Send:
+				if slices.Contains(a.Frames, frame.Frame(frame.Idle{})) && !begun.IsZero() {
+					told = append(told, now.Sub(begun))
+				}
+				m.Step(now, swarm.Sent{Peer: a.Peer})
+			}
+		}
+	}
+	comes := func(p peer.ID) {
+		step(swarm.PeerUp{Peer: p, RTT: 50 * ms})
+		step(swarm.Frames{Peer: p, Frames: []frame.Frame{frame.Open{Channel: 1, Root: root, Leaves: n}}})
+	}
+	comes("a")
+	step(swarm.Loaded{Root: root, Index: swarm.Index{Leaves: leaves, Sizes: sizes, Nodes: 1}})
+	const takes = 4 * time.Second // a leaf
+	for i := range 4 {
+		step(swarm.Frames{Peer: "a", Frames: []frame.Frame{frame.Request{Channel: 1, Ranges: []frame.Range{{First: i, Count: 1}}}}})
+		if len(replies) != 1 {
+			t.Fatalf("%d replies began", len(replies))
+		}
+		if i == 3 { // its rate is known
+			told = nil
+			for _, p := range []peer.ID{"b", "c", "d", "e", "f"} {
+				comes(p)
+			}
+		}
+		for end := now.Add(takes); now.Before(end); now = now.Add(10 * ms) {
+			step(swarm.Wake{})
+		}
+		step(swarm.Served{Peer: "a", Seq: replies[0].Seq, Size: size})
+		step(swarm.Frames{Peer: "a", Frames: []frame.Frame{frame.Got{Channel: 1, Ranges: []frame.Range{{First: i, Count: 1}}}}})
+		replies, begun = nil, time.Time{}
+	}
+	if len(told) == 0 || slices.Min(told) < takes/2 {
+		t.Errorf("others were told after %v that nobody waits, of the %v that a leaf takes", told, takes)
+	}
+}

@@ -88,7 +88,7 @@ func TestRiders(t *testing.T) {
 		}
 		return worst
 	}
-	const seeds = 6
+	const seeds = 16
 	var alone, beside time.Duration
 	for seed := range uint64(seeds) {
 		alone, beside = alone+last(seed, 0), beside+last(seed, 4)
