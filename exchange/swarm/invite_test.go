@@ -13,69 +13,98 @@ import (
 	"github.com/p2pnode/p2pnode/exchange/swarm"
 )
 
+// sharer is a machine that has all leaves of a DAG, and what it does.
+type sharer struct {
+	m       *swarm.Machine
+	now     time.Time
+	n       int
+	replies []swarm.Serve
+	told    []time.Time // that nobody waits
+}
+
+const sharedSize = 256 << 10 // of each leaf
+
+// newSharer makes one for n leaves, which "a" has opened a channel for.
+func newSharer(n int) *sharer {
+	s := &sharer{m: swarm.New(swarm.Options{}), now: time.Unix(0, 0), n: n}
+	leaves, sizes := make([]cid.Cid, n), make([]int, n)
+	for i := range leaves {
+		leaves[i], sizes[i] = cidOf(i), sharedSize
+	}
+	s.comes("a")
+	s.step(swarm.Loaded{Root: cidOf(n), Index: swarm.Index{Leaves: leaves, Sizes: sizes, Nodes: 1}})
+	return s
+}
+
+func (s *sharer) step(e swarm.Event) {
+	for _, a := range slices.Clone(s.m.Step(s.now, e)) {
+		switch a := a.(type) {
+		case swarm.Serve:
+			s.replies = append(s.replies, a)
+		case swarm.Send:
+			if slices.Contains(a.Frames, frame.Frame(frame.Idle{})) {
+				s.told = append(s.told, s.now)
+			}
+			s.m.Step(s.now, swarm.Sent{Peer: a.Peer})
+		}
+	}
+}
+
+// comes has a peer connect, and open a channel.
+func (s *sharer) comes(p peer.ID) {
+	s.step(swarm.PeerUp{Peer: p, RTT: 50 * ms})
+	s.step(swarm.Frames{Peer: p, Frames: []frame.Frame{frame.Open{Channel: 1, Root: cidOf(s.n), Leaves: s.n}}})
+}
+
+// ask has "a" ask for leaves.
+func (s *sharer) ask(r frame.Range) {
+	s.step(swarm.Frames{Peer: "a", Frames: []frame.Frame{frame.Request{Channel: 1, Ranges: []frame.Range{r}}}})
+}
+
+func (s *sharer) wait(d time.Duration) {
+	for end := s.now.Add(d); s.now.Before(end); s.now = s.now.Add(10 * ms) {
+		s.step(swarm.Wake{})
+	}
+}
+
+// arrive ends the oldest reply.
+func (s *sharer) arrive() {
+	p := s.replies[0]
+	s.replies = s.replies[1:]
+	s.step(swarm.Served{Peer: "a", Seq: p.Seq, Size: sharedSize * len(p.Numbers)})
+	for _, i := range p.Numbers {
+		s.step(swarm.Frames{Peer: "a", Frames: []frame.Frame{frame.Got{Channel: 1, Ranges: []frame.Range{{First: i, Count: 1}}}}})
+	}
+}
+
 // TestInvite: who lacks something is told that nobody waits, less and less often if it asks for
 // nothing, and never while somebody waits.
 func TestInvite(t *testing.T) {
-	const n = 8
-	m, began := swarm.New(swarm.Options{}), time.Unix(0, 0)
-	now, root := began, cidOf(n)
-	leaves, sizes := make([]cid.Cid, n), make([]int, n)
-	for i := range leaves {
-		leaves[i], sizes[i] = cidOf(i), 256<<10
+	s := newSharer(8)
+	began := s.now
+	s.wait(time.Minute)
+	if n := len(s.told); n < 2 || n > 8 || s.told[0].Sub(began) > 100*ms || s.told[n-1].Sub(began) > 10*time.Second {
+		t.Errorf("who asks for nothing was told at %v", s.told)
 	}
-	var told []time.Duration
-	var replies []swarm.Serve
-	step := func(e swarm.Event) {
-		for _, a := range slices.Clone(m.Step(now, e)) {
-			switch a := a.(type) {
-			case swarm.Serve:
-				replies = append(replies, a)
-			case swarm.Send:
-				if slices.Contains(a.Frames, frame.Frame(frame.Idle{})) {
-					told = append(told, now.Sub(began))
-				}
-				m.Step(now, swarm.Sent{Peer: a.Peer})
+	for i := 2; i < len(s.told); i++ {
+		if s.told[i].Sub(s.told[i-1]) < 3*s.told[i-1].Sub(s.told[i-2])/2 {
+			t.Errorf("who asks for nothing was told at %v, no less often in the end", s.told)
+		}
+	}
+	s.told = nil
+	const asked = 4
+	s.ask(frame.Range{First: 0, Count: asked})
+	for left := asked; len(s.replies) > 0; { // it takes one after the other
+		if left -= len(s.replies[0].Numbers); left > 0 {
+			s.wait(200 * ms)
+			if len(s.told) > 0 {
+				t.Errorf("told that nobody waits, before %d leaves that were asked for", left)
 			}
 		}
+		s.arrive()
 	}
-	says := func(f ...frame.Frame) { step(swarm.Frames{Peer: "a", Frames: f}) }
-	wait := func(d time.Duration) {
-		for end := now.Add(d); now.Before(end); now = now.Add(10 * ms) {
-			step(swarm.Wake{})
-		}
-	}
-	step(swarm.PeerUp{Peer: "a", RTT: 50 * ms})
-	says(frame.Open{Channel: 1, Root: root, Leaves: n})
-	step(swarm.Loaded{Root: root, Index: swarm.Index{Leaves: leaves, Sizes: sizes, Nodes: 1}})
-	wait(time.Minute)
-	if len(told) < 2 || len(told) > 8 || told[0] > 100*ms || told[len(told)-1] > 10*time.Second {
-		t.Errorf("who asks for nothing was told after %v", told)
-	}
-	for i := 2; i < len(told); i++ {
-		if told[i]-told[i-1] < 3*(told[i-1]-told[i-2])/2 {
-			t.Errorf("who asks for nothing was told after %v, no less often in the end", told)
-		}
-	}
-	told = nil
-	says(frame.Request{Channel: 1, Ranges: []frame.Range{{First: 0, Count: 4}}})
-	for len(told) == 0 && len(replies) > 0 { // it takes one after the other
-		p := replies[0]
-		replies = replies[1:]
-		if last := p.Numbers[len(p.Numbers)-1]; last < 3 {
-			wait(200 * ms)
-			if len(told) > 0 {
-				t.Errorf("told after leaf %d that nobody waits", last)
-			}
-		}
-		step(swarm.Served{Peer: "a", Seq: p.Seq, Size: 256 << 10})
-		var got []frame.Range
-		for _, i := range p.Numbers {
-			got = append(got, frame.Range{First: i, Count: 1})
-		}
-		says(frame.Got{Channel: 1, Ranges: got})
-	}
-	wait(time.Second)
-	if len(told) == 0 {
+	s.wait(time.Second)
+	if len(s.told) == 0 {
 		t.Error("who has got what it asked for is not told that nobody waits")
 	}
 }
@@ -107,13 +136,8 @@ func TestIdlePeer(t *testing.T) {
 			blocks[i], leaves[i], sizes[i] = b, b.Cid(), -1
 		}
 		channels, asked, cancelled := make(map[peer.ID]uint32), make(map[peer.ID][]int), 0
-		var step func(e swarm.Event)
-		step = func(e swarm.Event) {
-			for _, a := range slices.Clone(m.Step(now, e)) {
-				s, ok := a.(swarm.Send)
-				if !ok {
-					continue
-				}
+		step := func(e swarm.Event) {
+			for _, s := range sends(m, now, e) {
 				for _, f := range s.Frames {
 					switch f := f.(type) {
 					case frame.Open:
@@ -123,14 +147,9 @@ func TestIdlePeer(t *testing.T) {
 							cancelled++
 						}
 					case frame.Request:
-						for _, r := range f.Ranges {
-							for i := range r.Count {
-								asked[s.Peer] = append(asked[s.Peer], r.First+i)
-							}
-						}
+						asked[s.Peer] = append(asked[s.Peer], numbersOf(f.Ranges)...)
 					}
 				}
-				step(swarm.Sent{Peer: s.Peer})
 			}
 		}
 		step(swarm.Fetch{ID: 1, Root: root})
@@ -181,55 +200,47 @@ func TestIdlePeer(t *testing.T) {
 // TestInviteLate: who needs long for a leaf asks for others to ask it near the end of it, and not while
 // all of them have time to.
 func TestInviteLate(t *testing.T) {
-	const n, size = 32, 256 << 10
-	m, now := swarm.New(swarm.Options{}), time.Unix(0, 0)
-	root := cidOf(n)
-	leaves, sizes := make([]cid.Cid, n), make([]int, n)
-	for i := range leaves {
-		leaves[i], sizes[i] = cidOf(i), size
-	}
-	var begun time.Time // when the reply began that is on its way, zero if there is none
-	var told []time.Duration
-	var replies []swarm.Serve
-	step := func(e swarm.Event) {
-		for _, a := range slices.Clone(m.Step(now, e)) {
-			switch a := a.(type) {
-			case swarm.Serve:
-				replies, begun = append(replies, a), now
-			case swarm.Send:
-				if slices.Contains(a.Frames, frame.Frame(frame.Idle{})) && !begun.IsZero() {
-					told = append(told, now.Sub(begun))
-				}
-				m.Step(now, swarm.Sent{Peer: a.Peer})
-			}
-		}
-	}
-	comes := func(p peer.ID) {
-		step(swarm.PeerUp{Peer: p, RTT: 50 * ms})
-		step(swarm.Frames{Peer: p, Frames: []frame.Frame{frame.Open{Channel: 1, Root: root, Leaves: n}}})
-	}
-	comes("a")
-	step(swarm.Loaded{Root: root, Index: swarm.Index{Leaves: leaves, Sizes: sizes, Nodes: 1}})
 	const takes = 4 * time.Second // a leaf
+	s := newSharer(32)
+	var began time.Time
 	for i := range 4 {
-		step(swarm.Frames{Peer: "a", Frames: []frame.Frame{frame.Request{Channel: 1, Ranges: []frame.Range{{First: i, Count: 1}}}}})
-		if len(replies) != 1 {
-			t.Fatalf("%d replies began", len(replies))
+		s.ask(frame.Range{First: i, Count: 1})
+		if len(s.replies) != 1 {
+			t.Fatalf("%d replies began", len(s.replies))
 		}
 		if i == 3 { // its rate is known
-			told = nil
+			began, s.told = s.now, nil
 			for _, p := range []peer.ID{"b", "c", "d", "e", "f"} {
-				comes(p)
+				s.comes(p)
 			}
 		}
-		for end := now.Add(takes); now.Before(end); now = now.Add(10 * ms) {
-			step(swarm.Wake{})
+		s.wait(takes)
+		if i < 3 {
+			s.arrive()
 		}
-		step(swarm.Served{Peer: "a", Seq: replies[0].Seq, Size: size})
-		step(swarm.Frames{Peer: "a", Frames: []frame.Frame{frame.Got{Channel: 1, Ranges: []frame.Range{{First: i, Count: 1}}}}})
-		replies, begun = nil, time.Time{}
 	}
-	if len(told) == 0 || slices.Min(told) < takes/2 {
-		t.Errorf("others were told after %v that nobody waits, of the %v that a leaf takes", told, takes)
+	if len(s.told) == 0 || s.told[0].Sub(began) < takes/2 {
+		t.Errorf("others were told at %v that nobody waits, of a leaf that took %v from %v", s.told, takes, began)
 	}
+}
+
+// sends has a machine take an event, and returns what it sends, all of which goes at once.
+func sends(m *swarm.Machine, now time.Time, e swarm.Event) (list []swarm.Send) {
+	for _, a := range slices.Clone(m.Step(now, e)) {
+		if s, ok := a.(swarm.Send); ok {
+			list = append(list, s)
+			list = append(list, sends(m, now, swarm.Sent{Peer: s.Peer})...)
+		}
+	}
+	return list
+}
+
+// numbersOf lists the numbers in ranges.
+func numbersOf(list []frame.Range) (numbers []int) {
+	for _, r := range list {
+		for i := range r.Count {
+			numbers = append(numbers, r.First+i)
+		}
+	}
+	return numbers
 }

@@ -633,20 +633,15 @@ func TestFresh(t *testing.T) {
 		}
 		channels, requested := make(map[peer.ID]uint32), false
 		step := func(e swarm.Event) {
-			for _, a := range slices.Clone(m.Step(now, e)) {
-				s, ok := a.(swarm.Send)
-				if !ok {
-					continue
-				}
+			for _, s := range sends(m, now, e) {
 				for _, f := range s.Frames {
 					switch f := f.(type) {
 					case frame.Open:
 						channels[s.Peer] = f.Channel
 					case frame.Request:
-						requested = requested || slices.ContainsFunc(f.Ranges, func(r frame.Range) bool { return r.First <= fresh && fresh < r.First+r.Count })
+						requested = requested || slices.Contains(numbersOf(f.Ranges), fresh)
 					}
 				}
-				m.Step(now, swarm.Sent{Peer: s.Peer})
 			}
 		}
 		have := func(p peer.ID, list ...frame.Range) {
