@@ -301,8 +301,11 @@ func (m *Machine) latest(to *link) (from *link, late *ask, begun bool) {
 		for k, a := range l.asks {
 			ahead += a.size
 			gone := m.now.Sub(a.since)
-			if !to.has.has(a.n) || to.isBarred(m.now, a.n) || !idle && gone < l.r.window.RTT+takeMin || idle && a.cancelled {
+			if !to.has.has(a.n) || to.isBarred(m.now, a.n) {
 				continue
+			}
+			if idle && a.cancelled || !idle && gone < l.r.window.RTT+takeMin {
+				continue // others get it already, or it may have been sent at once
 			}
 			comes := a.cancelled || k == 0 && l.r.server.partial > 0
 			if comes && (!end || a.copied) {

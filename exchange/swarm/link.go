@@ -43,7 +43,8 @@ const (
 	// doubtShare is of how much of its first leaf one part must have come by then.
 	doubtShare = 16
 	// answerTrips is how many round trips, and doubtMin at least, an answer to an Open or the first
-	// nodes may take before others are asked too, and once some have come nodesMin at least. Each that is late has twice as many asked beside it, up to lateMax times.
+	// nodes may take before others are asked too, and once some have come nodesMin at least. Each
+	// that is late has twice as many asked beside it, up to lateMax times.
 	answerTrips = 4
 	nodesMin    = time.Second
 	lateMax     = 2
@@ -77,7 +78,7 @@ type remote struct {
 	out     int           // bytes that these are taken for
 	got     int           // leaves that it has sent, ever
 	vain    int           // that it had said to have, and had not
-	idle    time.Time     // when it said that nobody waits for it; zero if something was then asked of it instead of others
+	idle    time.Time     // when it said that nobody waits for it; zero once it was taken at its word
 	began   time.Time     // when the leaf that is on its way began to come
 	head    int           // bytes of it that came then
 	pace    float64       // bytes/s at which the last came, once it had begun to; 0 if unknown
